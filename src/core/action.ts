@@ -1,0 +1,175 @@
+// The contract of an action: one spec that is its validator, its documentation and its code.
+import type { z } from 'zod'
+import type { Clock } from './clock.ts'
+import type { FeedooError } from './errors.ts'
+import type { Event } from './event.ts'
+import type { Logger } from './log.ts'
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+/** Hands one event on to the actions that stand after this one. */
+export type Emit = (event: Event) => void
+
+/**
+ * Where an input stands, by a key of its own choosing (a file, a table, a chunk). Keys not named stay as they
+ * are; null forgets a key.
+ */
+export type Position = Record<string, Json>
+
+/** What the engine gives an input for the time it runs. */
+export interface InputRun {
+  /**
+   * Sends a batch down the pipeline. The promise comes back when these events are safe: in their outputs, or in
+   * durable state together with `position`. That promise is the back-pressure: an input bounds how many it
+   * leaves open. It never rejects for what happens downstream.
+   */
+  emit(events: readonly Event[], position?: Position): Promise<void>
+  /** Aborts when the daemon stops. `run` then returns soon; what it has emitted is still made safe. */
+  readonly signal: AbortSignal
+  /** The positions of the last commit. */
+  readonly positions: ReadonlyMap<string, Json>
+  /** Tells how much of a finite job is done, in any unit. */
+  progress(done: number, total: number): void
+}
+
+export interface Input {
+  /** Somebody waits for each `emit` (an acknowledgement): the engine then commits at once, not on its timer. */
+  readonly acknowledges?: boolean
+  /** Binds sockets and opens what needs root: called for every action before privileges are given up. */
+  open?(): Promise<void>
+  /** Returns when there is nothing more to read, or soon after `signal` aborts. A throw restarts the pipeline. */
+  run(run: InputRun): Promise<void>
+  close?(): Promise<void>
+}
+
+/** A parser or a filter has either `apply` or, when it must wait for the network, `applyBatch`. */
+export interface Filter {
+  open?(): Promise<void>
+  /** Takes one event and emits zero to many, synchronously. It may change the event it is given. */
+  apply?(event: Event, emit: Emit): void
+  /** Takes a batch; `result[i]` is what stands in the place of `events[i]`. */
+  applyBatch?(events: readonly Event[]): Promise<readonly (readonly Event[])[]>
+  close?(): Promise<void>
+}
+
+export interface Output {
+  open?(): Promise<void>
+  /**
+   * Resolves when the target has the events; rejects with an error whose `retriable` says whether the same call
+   * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does.
+   */
+  write(events: readonly Event[]): Promise<void>
+  /** Resolves when everything written so far would survive a power cut. Called once a commit. */
+  sync?(): Promise<void>
+  close?(): Promise<void>
+}
+
+/** What every action gets when it is created. */
+export interface ActionContext {
+  readonly pipeline: string
+  /** The action's label in the YAML, or its name. */
+  readonly label: string
+  readonly clock: Clock
+  readonly log: Logger
+  /** Sets an event aside for good: counted, and written to the dead letters. */
+  deadLetter(event: Event, error: FeedooError): void
+  /** Counts an event this action could not handle but passed on, or threw away when `dropped`. */
+  countError(event: Event, dropped?: boolean): void
+}
+
+export interface Example {
+  title: string
+  /** The actions of a pipeline, as YAML: this one, and others if it takes them to show the point. */
+  yaml: string
+  /** Events sent into the pipeline; none for an input. */
+  in?: readonly ExampleEvent[]
+  /** What comes out at its end. */
+  out: readonly ExampleEvent[]
+  /** Files to be there before it runs, by the path that `{dir}` in the YAML stands before. */
+  files?: Readonly<Record<string, string>>
+  /** Files that an output leaves behind, by their path below `{dir}`. */
+  writes?: Readonly<Record<string, string>>
+  /** What the run prints, for output_stdout. */
+  prints?: string
+}
+
+export interface ExampleEvent {
+  tag: string
+  /** Unix seconds; left out when the event's time is the moment of the run. */
+  timestamp?: number
+  record: Record<string, unknown>
+}
+
+interface Spec<Kind extends string, Params extends z.ZodObject, Instance> {
+  kind: Kind
+  /** `<kind>_<what>`: what a user writes behind `name:`. */
+  name: `${Kind}_${string}`
+  /** One sentence. */
+  summary: string
+  /** A longer text for the reference page, in Markdown. */
+  details?: string
+  params: Params
+  examples: readonly [Example, ...Example[]]
+  create(params: z.output<Params>, context: ActionContext): Instance
+}
+
+export type InputSpec<P extends z.ZodObject = z.ZodObject> = Spec<'input', P, Input>
+export type ParserSpec<P extends z.ZodObject = z.ZodObject> = Spec<'parser', P, Filter>
+export type FilterSpec<P extends z.ZodObject = z.ZodObject> = Spec<'filter', P, Filter>
+export type OutputSpec<P extends z.ZodObject = z.ZodObject> = Spec<'output', P, Output>
+
+/** A spec whose parameter types are no longer known: what the registry holds. */
+export type ActionSpec = {
+  readonly kind: 'input' | 'parser' | 'filter' | 'output'
+  readonly name: string
+  readonly summary: string
+  readonly details?: string
+  readonly params: z.ZodObject
+  readonly examples: readonly Example[]
+  /** Validates `raw` and builds the action. Throws a ZodError for parameters that `feedoo check` would refuse. */
+  readonly build: (raw: unknown, context: ActionContext) => BuiltAction
+}
+
+export type BuiltAction =
+  | { kind: 'input'; action: Input; params: CommonParams }
+  | { kind: 'filter'; action: Filter; params: CommonParams }
+  | { kind: 'output'; action: Output; params: CommonParams }
+
+/** Parameters the engine itself reads. */
+export interface CommonParams {
+  match?: string | readonly string[]
+  buffer_size?: number
+  timeout_flush?: number
+  retry_delay?: number
+  retry_max_delay?: number
+}
+
+/**
+ * Declares an action. The generic parameter is inferred from `params`, so that `create` gets typed values with
+ * defaults applied.
+ */
+export function defineAction<P extends z.ZodObject>(
+  spec: InputSpec<P> | ParserSpec<P> | FilterSpec<P> | OutputSpec<P>,
+): ActionSpec {
+  const { kind, name, summary, details, params, examples } = spec
+  return Object.freeze({
+    kind,
+    name,
+    summary,
+    ...(details === undefined ? {} : { details }),
+    params,
+    examples,
+    build(raw: unknown, context: ActionContext): BuiltAction {
+      const parsed = params.parse(raw)
+      const common = parsed as CommonParams
+      switch (spec.kind) {
+        case 'input':
+          return { kind: 'input', action: spec.create(parsed, context), params: common }
+        case 'output':
+          return { kind: 'output', action: spec.create(parsed, context), params: common }
+        default:
+          return { kind: 'filter', action: spec.create(parsed, context), params: common }
+      }
+    },
+  })
+}

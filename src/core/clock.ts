@@ -1,0 +1,50 @@
+// Where all code takes its time from, so that a test can turn the hands itself.
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface Clock {
+  /** Unix seconds, fractional. */
+  now(): number
+  /** Comes back after `seconds`, or at once, without an error, when `signal` aborts. */
+  sleep(seconds: number, signal?: AbortSignal): Promise<void>
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now() / 1000,
+  async sleep(seconds, signal) {
+    try {
+      await delay(seconds * 1000, undefined, signal === undefined ? {} : { signal })
+    } catch (error) {
+      if (!signal?.aborted) throw error
+    }
+  },
+}
+
+/** A clock that stands still until `advance` moves it. */
+export class VirtualClock implements Clock {
+  #now: number
+  #sleepers: { due: number; wake: () => void }[] = []
+
+  constructor(now = 0) {
+    this.#now = now
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  sleep(seconds: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve()
+      this.#sleepers.push({ due: this.#now + seconds, wake: resolve })
+      signal?.addEventListener('abort', () => resolve(), { once: true })
+    })
+  }
+
+  /** Moves the time on by `seconds` and wakes, in order, those whose time has come. */
+  advance(seconds: number): void {
+    this.#now += seconds
+    const due = this.#sleepers.filter((sleeper) => sleeper.due <= this.#now).sort((a, b) => a.due - b.due)
+    this.#sleepers = this.#sleepers.filter((sleeper) => sleeper.due > this.#now)
+    for (const sleeper of due) sleeper.wake()
+  }
+}

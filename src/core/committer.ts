@@ -1,0 +1,116 @@
+// The commit: what inputs sent is safe when every output has it; then positions are saved and the inputs are answered.
+import type { Json, Position } from './action.ts'
+
+/** Seconds from the first unsafe event to a commit, at most. */
+const commitInterval = 0.1
+/** Unsafe events that start a commit before its time. */
+const commitEvents = 25_000
+
+/** Something whose contents must be safe before a commit counts: an output's buffer. */
+export interface SafePoint {
+  makeSafe(): Promise<void>
+}
+
+/** Positions of one input, as its key to value. */
+export type SavePositions = (input: number, positions: ReadonlyMap<string, Json>) => void
+
+interface Waiter {
+  input: number
+  events: number
+  position: Position | undefined
+  resolve(): void
+}
+
+export interface CommitterOptions {
+  safePoints: readonly SafePoint[]
+  /** Seconds; a shorter time-out of an output makes commits come sooner. */
+  interval: number
+  save: SavePositions
+  /** Called when a commit fails: only when the shutdown time is over. */
+  failed(error: unknown): void
+}
+
+export class Committer {
+  commits = 0
+  /** Events processed and not yet safe. */
+  inFlight = 0
+  readonly #options: CommitterOptions
+  readonly #interval: number
+  #waiters: Waiter[] = []
+  #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Immediate | undefined
+  #running: Promise<void> | undefined
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+    this.#interval = Math.min(options.interval, commitInterval) * 1000
+  }
+
+  /** Comes back when the events an input has just sent are safe. Called at a batch boundary. */
+  whenSafe(input: number, events: number, position: Position | undefined, urgent: boolean): Promise<void> {
+    this.inFlight += events
+    return new Promise((resolve) => {
+      this.#waiters.push({ input, events, position, resolve })
+      this.#schedule(urgent || this.inFlight >= commitEvents)
+    })
+  }
+
+  /** Commits until nothing waits. */
+  async drain(): Promise<void> {
+    while (this.#waiters.length > 0 || this.#running !== undefined) await this.#commit()
+  }
+
+  #schedule(now: boolean): void {
+    if (this.#running !== undefined) return
+    if (now) {
+      // Not in this turn: what other connections have ready joins the same commit.
+      this.#soon ??= setImmediate(() => this.#start())
+    } else {
+      this.#timer ??= setTimeout(() => this.#start(), this.#interval)
+    }
+  }
+
+  #start(): void {
+    this.#commit().catch((error: unknown) => this.#options.failed(error))
+  }
+
+  #commit(): Promise<void> {
+    clearTimeout(this.#timer)
+    clearImmediate(this.#soon)
+    this.#timer = undefined
+    this.#soon = undefined
+    this.#running ??= this.#commitOnce().finally(() => {
+      this.#running = undefined
+      if (this.#waiters.length > 0) this.#schedule(this.inFlight >= commitEvents)
+    })
+    return this.#running
+  }
+
+  async #commitOnce(): Promise<void> {
+    const waiters = this.#waiters
+    this.#waiters = []
+    try {
+      await Promise.all(this.#options.safePoints.map((point) => point.makeSafe()))
+    } catch (error) {
+      this.#waiters = [...waiters, ...this.#waiters]
+      throw error
+    }
+    this.#savePositions(waiters)
+    this.commits++
+    for (const waiter of waiters) {
+      this.inFlight -= waiter.events
+      waiter.resolve()
+    }
+  }
+
+  #savePositions(waiters: readonly Waiter[]): void {
+    const changed = new Map<number, Map<string, Json>>()
+    for (const { input, position } of waiters) {
+      if (position === undefined) continue
+      const positions = changed.get(input) ?? new Map<string, Json>()
+      for (const key of Object.keys(position)) positions.set(key, position[key] ?? null)
+      changed.set(input, positions)
+    }
+    for (const [input, positions] of changed) this.#options.save(input, positions)
+  }
+}

@@ -1,0 +1,117 @@
+// The engine's buffer in front of an output: batches, retries with back-off and jitter, dead letters. No output has its own.
+import { ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel'
+import type { Output } from './action.ts'
+import { FeedooError, messageOf } from './errors.ts'
+import { cloneEvent, type Event } from './event.ts'
+import type { Logger } from './log.ts'
+
+export interface OutputBufferOptions {
+  /** Events held before they are written. */
+  bufferSize: number
+  /** Seconds before the first retry; it doubles, with jitter. */
+  retryDelay: number
+  /** Seconds, the longest time between two retries. */
+  retryMaxDelay: number
+  /** An action behind this output may still change the events: keep copies. */
+  copy: boolean
+  log: Logger
+  /** Aborts when retries must end because the daemon stops. */
+  signal: AbortSignal
+  /** Takes an event that the target refused for good. */
+  reject(event: Event, error: FeedooError): void
+}
+
+export class OutputBuffer {
+  /** Times a write or a sync was tried again. */
+  retries = 0
+  readonly #output: Output
+  readonly #options: OutputBufferOptions
+  readonly #policy: RetryPolicy
+  #held: Event[] = []
+  #chain: Promise<void> = Promise.resolve()
+  #written = 0
+  #synced = 0
+  #failing = false
+
+  constructor(output: Output, options: OutputBufferOptions) {
+    this.#output = output
+    this.#options = options
+    this.#policy = retry(
+      handleWhen((error) => error instanceof FeedooError && error.retriable),
+      {
+        maxAttempts: Number.MAX_SAFE_INTEGER,
+        backoff: new ExponentialBackoff({
+          initialDelay: options.retryDelay * 1000,
+          maxDelay: options.retryMaxDelay * 1000,
+        }),
+      },
+    )
+    this.#policy.onFailure(({ reason }) => this.#warn('error' in reason ? reason.error : undefined))
+    this.#policy.onRetry(() => {
+      this.retries++
+    })
+  }
+
+  /** The reason why the target does not take events right now, if it does not. */
+  get failing(): boolean {
+    return this.#failing
+  }
+
+  /** Takes an event; a full buffer starts to be written in the background. */
+  add(event: Event): void {
+    this.#held.push(this.#options.copy ? cloneEvent(event) : event)
+    if (this.#held.length >= this.#options.bufferSize) this.#flush()
+  }
+
+  /**
+   * Resolves when every event added so far is in the target for good, or in the dead letters. Waits as long as the
+   * target is away; rejects only when the signal aborts.
+   */
+  async makeSafe(): Promise<void> {
+    if (this.#held.length > 0) this.#flush()
+    await this.#chain
+    if (this.#output.sync === undefined || this.#written === this.#synced) return
+    const upTo = this.#written
+    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
+    this.#synced = upTo
+  }
+
+  #flush(): void {
+    const batch = this.#held
+    this.#held = []
+    const written = this.#chain.then(() => this.#write(batch))
+    // A rejection is seen by makeSafe; without this it would also count as unhandled in the meantime.
+    written.catch(() => {})
+    this.#chain = written
+  }
+
+  async #write(batch: readonly Event[]): Promise<void> {
+    try {
+      await this.#retry(() => this.#output.write(batch))
+    } catch (error) {
+      if (this.#options.signal.aborted) throw error
+      this.#rejectAll(batch, error)
+    }
+    this.#written++
+  }
+
+  #rejectAll(batch: readonly Event[], cause: unknown): void {
+    const code = cause instanceof FeedooError ? cause.code : 'OUTPUT_REJECTED'
+    const error = new FeedooError(code, messageOf(cause), { cause })
+    for (const event of batch) this.#options.reject(event, error)
+  }
+
+  async #retry(attempt: () => Promise<void>): Promise<void> {
+    await this.#policy.execute(attempt, this.#options.signal)
+    if (!this.#failing) return
+    this.#failing = false
+    this.#options.log.info({ retries: this.retries }, 'the output takes events again')
+  }
+
+  /** One line when the target goes away; the retries that follow are counted, not logged. */
+  #warn(error: unknown): void {
+    if (!(error instanceof FeedooError && error.retriable) || this.#failing) return
+    this.#failing = true
+    this.#options.log.warn({ code: error.code }, `${messageOf(error)}; trying again until it works`)
+  }
+}

@@ -1,0 +1,62 @@
+// The parameters that many actions share, described once.
+import { z } from 'zod'
+import { globMistake } from './tag.ts'
+
+const glob = z
+  .string()
+  .min(1)
+  .superRefine((value, context) => {
+    const mistake = globMistake(value)
+    if (mistake !== undefined) {
+      context.addIssue({ code: 'custom', message: mistake.message, params: { index: mistake.index } })
+    }
+  })
+
+/** `match`: which tags an action takes. */
+export const matchParam = z
+  .union([glob, z.array(glob).min(1)])
+  .default('*')
+  .describe(
+    'Which tags the action takes: a glob (`*` anything, `?` one character, `[abc]`, `[!abc]`), or a list of globs of which one must match. Other events pass on untouched.',
+  )
+
+/** `tag`: what an input calls its events. */
+export const tagParam = z
+  .string()
+  .min(1)
+  .max(1024)
+  .regex(/^[^\p{Cc}]*$/u, 'a tag holds no control characters')
+
+/** A dotted path into a record. */
+export const fieldParam = z.string().min(1)
+
+/** What every output takes: the engine's buffer in front of it, and its retries. */
+export const outputParams = {
+  match: matchParam,
+  buffer_size: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(1000)
+    .describe(
+      'Events held before they are written in one go. A commit, ten times a second while there is work, writes fewer.',
+    ),
+  timeout_flush: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .default(1)
+    .describe('The longest time in seconds that an event is held before it is written.'),
+  retry_delay: z
+    .number()
+    .min(0.001)
+    .max(3600)
+    .default(0.5)
+    .describe('Seconds before the first retry when the target is away. It doubles, with jitter, at each further one.'),
+  retry_max_delay: z
+    .number()
+    .min(0.001)
+    .max(86_400)
+    .default(30)
+    .describe('The longest time in seconds between two retries.'),
+} as const

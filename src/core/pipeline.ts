@@ -1,0 +1,328 @@
+// One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
+import type { ActionContext, BuiltAction, Emit, Filter, Input, Json, Position } from './action.ts'
+import type { Clock } from './clock.ts'
+import { Committer } from './committer.ts'
+import type { ActionConfig, PipelineConfig } from './config/types.ts'
+import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
+import { FeedooError, messageOf } from './errors.ts'
+import type { Event } from './event.ts'
+import type { Logger } from './log.ts'
+import { type ActionStats, countTag, type PipelineStats } from './metrics.ts'
+import { OutputBuffer } from './output-buffer.ts'
+import type { Registry } from './registry.ts'
+import { Router, type Stop } from './router.ts'
+import { compileMatch } from './tag.ts'
+
+/** Tags whose route and counters are kept. */
+const maxTags = 1000
+
+/** Committed positions of a pipeline: by the place of the input, then by the input's own keys. */
+export type Positions = ReadonlyMap<number, ReadonlyMap<string, Json>>
+
+export interface PipelineOptions {
+  registry: Registry
+  clock: Clock
+  log: Logger
+  /** File of the dead letters. */
+  deadLetters?: string | undefined
+  /** Where the inputs go on. */
+  positions?: Positions
+  savePositions?(input: number, positions: ReadonlyMap<string, Json>): void
+  /** What an input tells of its progress. */
+  progress?(input: number, done: number, total: number): void
+  /** Sees what comes out behind the last action. For tests and `feedoo test`. */
+  sink?: Emit
+}
+
+/** One action in its place. */
+interface Place {
+  config: ActionConfig
+  built: BuiltAction
+  buffer?: OutputBuffer
+  errors: Map<string, number>
+  dropped: Map<string, number>
+  deadLetters: Map<string, number>
+}
+
+export class Pipeline {
+  readonly name: string
+  readonly #options: PipelineOptions
+  readonly #places: Place[]
+  readonly #router: Router
+  readonly #steps: Emit[]
+  readonly #committer: Committer
+  readonly #deadLetters: OutputBuffer
+  readonly #deadLetterOutput: { close?(): Promise<void> }
+  readonly #giveUp = new AbortController()
+  /** Places where a batch waits for an asynchronous filter, in order, with what has arrived there. */
+  readonly #waits = new Map<number, Event[]>()
+  #batches: Promise<void> = Promise.resolve()
+  #events = 0
+  /** The place and event in hand, so that a throw is blamed on the right one. */
+  #at = 0
+  #event: Event | undefined
+
+  constructor(config: PipelineConfig, options: PipelineOptions) {
+    this.name = config.name
+    this.#options = options
+    const { clock } = options
+    const log = options.log.child({ pipeline: config.name })
+    const deadLetterOutput =
+      options.deadLetters === undefined ? deadLetterWarnings(log, clock) : deadLetterFile(options.deadLetters)
+    this.#deadLetterOutput = deadLetterOutput
+    this.#deadLetters = new OutputBuffer(deadLetterOutput, {
+      bufferSize: 100,
+      retryDelay: 0.5,
+      retryMaxDelay: 30,
+      copy: false,
+      log,
+      signal: this.#giveUp.signal,
+      // Its own output never refuses for good.
+      reject: () => {},
+    })
+    this.#places = config.actions.map((action, place) => this.#place(action, place, log))
+    this.#places.forEach((place, index) => {
+      const buffer = this.#buffer(place, index, log)
+      if (buffer !== undefined) place.buffer = buffer
+    })
+    this.#router = new Router(this.#places.map(stopOf), maxTags)
+    this.#steps = this.#places.map((place, index) => this.#step(place, index))
+    const buffers = this.#places.flatMap((place) => place.buffer ?? [])
+    const timeouts = this.#places.flatMap(({ built }) =>
+      built.kind === 'output' ? (built.params.timeout_flush ?? []) : [],
+    )
+    this.#committer = new Committer({
+      // Dead letters last: what an output refuses during the commit belongs to it.
+      safePoints: [{ makeSafe: () => this.#makeSafe(buffers) }],
+      interval: Math.min(1, ...timeouts),
+      save: (input, positions) => options.savePositions?.(input, positions),
+      failed: (error) => log.error({ code: 'SHUTDOWN_TIMEOUT' }, messageOf(error)),
+    })
+  }
+
+  /** Binds sockets and opens files, for every action, before the process may give up its privileges. */
+  async open(): Promise<void> {
+    for (const { built } of this.#places) await built.action.open?.()
+  }
+
+  /**
+   * Runs until every input has ended or `signal` has aborted, then drains and closes. `giveUp` aborts when the time
+   * to drain is over. Throws what an input threw, and SHUTDOWN_TIMEOUT when events are left that are not safe.
+   */
+  async run(signal: AbortSignal, giveUp?: AbortSignal): Promise<void> {
+    giveUp?.addEventListener('abort', () => this.#giveUp.abort(), { once: true })
+    const failed = new AbortController()
+    const stop = AbortSignal.any([signal, failed.signal])
+    const running = this.#places.flatMap((place, index) =>
+      place.built.kind === 'input' ? [this.#runInput(place.built.action, index, stop)] : [],
+    )
+    try {
+      await Promise.all(running)
+    } catch (error) {
+      failed.abort()
+      await Promise.allSettled(running)
+      throw error
+    } finally {
+      await this.#finish()
+    }
+  }
+
+  /** Sends events in at the top, as an input that stands before every action would; resolves when they are safe. */
+  inject(events: readonly Event[]): Promise<void> {
+    return this.#emit(-1, events, undefined, true)
+  }
+
+  stats(): PipelineStats {
+    return {
+      actions: this.#places.map((place, index) => this.#actionStats(place, index)),
+      events: this.#events,
+      commits: this.#committer.commits,
+      in_flight: this.#committer.inFlight,
+    }
+  }
+
+  /** Labels of the outputs whose target does not take events right now. */
+  failingOutputs(): string[] {
+    return this.#places.filter((place) => place.buffer?.failing).map((place) => place.config.label)
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      await this.#batches
+      await this.#committer.drain()
+    } catch (cause) {
+      const left = this.#committer.inFlight
+      throw new FeedooError('SHUTDOWN_TIMEOUT', `${left} events could not be written in time`, { cause })
+    } finally {
+      for (const { built } of this.#places) await built.action.close?.()
+      await this.#deadLetterOutput.close?.()
+    }
+  }
+
+  async #makeSafe(buffers: readonly OutputBuffer[]): Promise<void> {
+    await Promise.all(buffers.map((buffer) => buffer.makeSafe()))
+    await this.#deadLetters.makeSafe()
+  }
+
+  async #runInput(input: Input, place: number, signal: AbortSignal): Promise<void> {
+    const urgent = input.acknowledges === true
+    await input.run({
+      emit: (events, position) => this.#emit(place, events, position, urgent),
+      signal,
+      positions: this.#options.positions?.get(place) ?? new Map(),
+      progress: (done, total) => this.#options.progress?.(place, done, total),
+    })
+  }
+
+  async #emit(place: number, events: readonly Event[], position: Position | undefined, urgent: boolean): Promise<void> {
+    this.#events += events.length
+    if (this.#waits.size === 0) {
+      this.#process(events, place + 1)
+    } else {
+      this.#batches = this.#batches.then(() => this.#processWaiting(events, place + 1))
+      await this.#batches
+    }
+    await this.#committer.whenSafe(place, events.length, position, urgent)
+  }
+
+  /** Takes a batch through the actions that need not wait. */
+  #process(events: readonly Event[], from: number): void {
+    let i = 0
+    while (i < events.length) {
+      // One try around the loop instead of one an event: a throw ends the loop, and it goes on behind the event.
+      try {
+        for (; i < events.length; i++) this.#route(events[i] as Event, from)
+      } catch (error) {
+        i++
+        this.#setAside(error)
+      }
+    }
+  }
+
+  async #processWaiting(events: readonly Event[], from: number): Promise<void> {
+    this.#process(events, from)
+    for (const [place, arrived] of this.#waits) {
+      if (arrived.length === 0) continue
+      this.#waits.set(place, [])
+      for (const outcome of await this.#applyBatch(place, arrived)) this.#process(outcome, place + 1)
+    }
+  }
+
+  async #applyBatch(place: number, events: readonly Event[]): Promise<readonly (readonly Event[])[]> {
+    const filter = this.#places[place]?.built.action as Filter
+    const taken = events.filter((event) => this.#router.takes(event.tag, place))
+    try {
+      const results = (await filter.applyBatch?.(taken)) ?? []
+      let next = 0
+      return events.map((event) => (taken[next] === event ? (results[next++] ?? []) : [event]))
+    } catch (cause) {
+      const error = new FeedooError('ACTION_FAILED', messageOf(cause), { cause })
+      for (const event of taken) this.#deadLetter(place, event, error)
+      return events.filter((event) => !taken.includes(event)).map((event) => [event])
+    }
+  }
+
+  #route(event: Event, from: number): void {
+    const place = this.#router.next(event, from)
+    if (place < this.#steps.length) {
+      this.#at = place
+      this.#event = event
+      ;(this.#steps[place] as Emit)(event)
+    } else {
+      this.#options.sink?.(event)
+    }
+  }
+
+  /** What happens to an event that stops at a place. */
+  #step({ built, buffer }: Place, place: number): Emit {
+    const emit: Emit = (event) => {
+      this.#route(event, place + 1)
+      this.#at = place
+    }
+    if (buffer !== undefined) {
+      return (event) => {
+        buffer.add(event)
+        this.#route(event, place + 1)
+      }
+    }
+    if (built.kind !== 'filter') return emit
+    const filter = built.action
+    if (filter.applyBatch !== undefined) {
+      this.#waits.set(place, [])
+      return (event) => this.#waits.get(place)?.push(event)
+    }
+    return (event) => filter.apply?.(event, emit)
+  }
+
+  #setAside(cause: unknown): void {
+    const event = this.#event
+    if (event === undefined) throw cause
+    this.#deadLetter(this.#at, event, new FeedooError('ACTION_FAILED', messageOf(cause), { cause }))
+  }
+
+  #deadLetter(place: number, event: Event, error: FeedooError): void {
+    const at = this.#places[place]
+    if (at === undefined) return
+    countTag(at.errors, event.tag, maxTags)
+    countTag(at.deadLetters, event.tag, maxTags)
+    this.#deadLetters.add(deadLetter(this.name, at.config.label, event, error, this.#options.clock.now()))
+  }
+
+  #place(config: ActionConfig, index: number, pipelineLog: Logger): Place {
+    const spec = this.#options.registry.get(config.name)
+    if (spec === undefined) throw new FeedooError('CONFIG_INVALID', `there is no action named ${config.name}`)
+    const place = {
+      config,
+      errors: new Map<string, number>(),
+      dropped: new Map<string, number>(),
+      deadLetters: new Map<string, number>(),
+    }
+    const context: ActionContext = {
+      pipeline: this.name,
+      label: config.label,
+      clock: this.#options.clock,
+      log: pipelineLog.child({ action: config.label }),
+      deadLetter: (event, error) => this.#deadLetter(index, event, error),
+      countError: (event, dropped = false) => {
+        countTag(place.errors, event.tag, maxTags)
+        if (dropped) countTag(place.dropped, event.tag, maxTags)
+      },
+    }
+    return { ...place, built: spec.build(config.params, context) }
+  }
+
+  #buffer({ built, config }: Place, index: number, pipelineLog: Logger): OutputBuffer | undefined {
+    if (built.kind !== 'output') return undefined
+    return new OutputBuffer(built.action, {
+      bufferSize: built.params.buffer_size ?? 1000,
+      retryDelay: built.params.retry_delay ?? 0.5,
+      retryMaxDelay: built.params.retry_max_delay ?? 30,
+      copy: this.#places.slice(index + 1).some((place) => place.built.kind === 'filter'),
+      log: pipelineLog.child({ action: config.label }),
+      signal: this.#giveUp.signal,
+      reject: (event, error) => this.#deadLetter(index, event, error),
+    })
+  }
+
+  #actionStats(place: Place, index: number): ActionStats {
+    const { config, built, errors, dropped, deadLetters, buffer } = place
+    return {
+      name: config.name,
+      label: config.label,
+      kind: built.kind,
+      ...this.#router.counts(index),
+      errors: Object.fromEntries(errors),
+      dropped: Object.fromEntries(dropped),
+      dead_letters: Object.fromEntries(deadLetters),
+      retries: buffer?.retries ?? 0,
+    }
+  }
+}
+
+function stopOf({ built }: Place): Stop {
+  if (built.kind === 'input') return { takes: () => false, always: false }
+  return {
+    takes: compileMatch(built.params.match ?? '*'),
+    always: built.kind === 'filter' && built.action.applyBatch !== undefined,
+  }
+}

@@ -1,0 +1,12 @@
+// The public entry: what a plugin imports from 'feedoo'.
+export { z } from 'zod'
+export * from './core/action.ts'
+export type { Clock } from './core/clock.ts'
+export { type ErrorCode, FeedooError } from './core/errors.ts'
+export { assignOwn, cloneEvent, type Event, type EventRecord, isPlainObject, setOwn } from './core/event.ts'
+export { compileField, type Field } from './core/field.ts'
+export { createWindow, type Window } from './core/in-flight.ts'
+export { stringifyJson } from './core/json.ts'
+export type { Logger } from './core/log.ts'
+export { fieldParam, matchParam, outputParams, tagParam } from './core/params.ts'
+export { compileMatch } from './core/tag.ts'
