@@ -100,6 +100,14 @@ export interface ExampleEvent {
   record: Record<string, unknown>
 }
 
+export interface Lint {
+  /** The parameter, as a path of keys. */
+  path: readonly (string | number)[]
+  /** Offset in the parameter's text, when the warning is about one place in it. */
+  index?: number
+  message: string
+}
+
 interface Spec<Kind extends string, Params extends z.ZodObject, Instance> {
   kind: Kind
   /** `<kind>_<what>`: what a user writes behind `name:`. */
@@ -110,6 +118,8 @@ interface Spec<Kind extends string, Params extends z.ZodObject, Instance> {
   details?: string
   params: Params
   examples: readonly [Example, ...Example[]]
+  /** What is allowed but unwise in valid parameters; `feedoo check` shows it as a warning. */
+  lint?(params: z.output<Params>): readonly Lint[]
   create(params: z.output<Params>, context: ActionContext): Instance
 }
 
@@ -126,6 +136,8 @@ export type ActionSpec = {
   readonly details?: string
   readonly params: z.ZodObject
   readonly examples: readonly Example[]
+  /** Warnings about parameters that `params` accepts. */
+  readonly lint: (raw: unknown) => readonly Lint[]
   /** Validates `raw` and builds the action. Throws a ZodError for parameters that `feedoo check` would refuse. */
   readonly build: (raw: unknown, context: ActionContext) => BuiltAction
 }
@@ -159,6 +171,7 @@ export function defineAction<P extends z.ZodObject>(
     ...(details === undefined ? {} : { details }),
     params,
     examples,
+    lint: (raw: unknown) => spec.lint?.(params.parse(raw)) ?? [],
     build(raw: unknown, context: ActionContext): BuiltAction {
       const parsed = params.parse(raw)
       const common = parsed as CommonParams
