@@ -86,7 +86,8 @@ function readPacked(
   frame.mislabelled = labelOf(frame.option) !== compression && packed.length > 0
   if (frame.option.signal !== 0) return
   const entries = compression === 'text' ? packed : decompress(packed, compression, limits)
-  const scanner = new MsgpackScanner({ ...limits, maxBytes: entries.length })
+  // The bytes are all there: an entry that needs more of them is cut short, however much it declares.
+  const scanner = new MsgpackScanner({ ...limits, maxBytes: Number.MAX_SAFE_INTEGER })
   const inner = new MsgpackDecoder(entries)
   while (inner.position < entries.length) {
     if (scanner.scan(entries, inner.position, entries.length) === -1) {

@@ -94,8 +94,8 @@ export class JsonScanner implements Scanner {
 }
 
 /**
- * Reads one request out of the text that a JsonScanner found; undefined for white space. Integers beyond 2^53 become
- * BigInt, as in MessagePack. Throws a ProtocolError.
+ * Reads one request out of the text that a JsonScanner found; undefined for white space. 64-bit integers beyond 2^53
+ * become BigInt, as in MessagePack. Throws a ProtocolError.
  */
 export function decodeJsonForward(bytes: Buffer): ForwardFrame | undefined {
   if (isSpace(bytes[0] ?? SPACE)) return undefined
@@ -156,17 +156,14 @@ function recordOf(record: unknown): MsgpackMap {
   return record
 }
 
-/** JSON.parse, with integers beyond 2^53 as BigInt. */
+/** JSON.parse, with 64-bit integers beyond 2^53 as BigInt. */
 function parseExact(text: string): unknown {
   try {
     // A number that may be too long is rare; only then are the numbers marked first.
     if (!/\d{16}/.test(text)) return JSON.parse(text)
     let mark = 'int:'
     while (text.includes(mark)) mark += ':'
-    const marked = text.replace(STRING_OR_INTEGER, (token) => {
-      return token.startsWith('"') || Number.isSafeInteger(Number(token)) ? token : `"${mark}${token}"`
-    })
-    return JSON.parse(marked, (_, value: unknown) => {
+    return JSON.parse(markIntegers(text, mark), (_, value: unknown) => {
       return typeof value === 'string' && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value
     })
   } catch (error) {
@@ -174,8 +171,42 @@ function parseExact(text: string): unknown {
   }
 }
 
-/** A string, or an integer of 16 digits or more that is no part of a fraction. */
-const STRING_OR_INTEGER = /"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/gs
+/** Writes each integer outside of strings that a number cannot hold as a string that begins with `mark`. */
+function markIntegers(text: string, mark: string): string {
+  const markLong = (digits: string): string => (needsBigInt(digits) ? `"${mark}${digits}"` : digits)
+  let marked = ''
+  let at = 0
+  // By hand: a regular expression for strings needs a stack as deep as the longest one.
+  while (at < text.length) {
+    const quote = text.indexOf('"', at)
+    const open = quote === -1 ? text.length : quote
+    const close = stringEnd(text, open)
+    marked += text.slice(at, open).replace(LONG_INTEGER, markLong) + text.slice(open, close)
+    at = close
+  }
+  return marked
+}
+
+/** Index after the string that begins at `open`. */
+function stringEnd(text: string, open: number): number {
+  let close = text.indexOf('"', open + 1)
+  while (close !== -1) {
+    let first = close
+    while (text[first - 1] === '\\') first--
+    if ((close - first) % 2 === 0) return close + 1
+    close = text.indexOf('"', close + 1)
+  }
+  return text.length
+}
+
+function needsBigInt(digits: string): boolean {
+  if (Number.isSafeInteger(Number(digits))) return false
+  const value = BigInt(digits)
+  return BigInt.asUintN(64, value) === value || BigInt.asIntN(64, value) === value
+}
+
+/** An integer of 16 to 20 digits that is no part of a fraction. */
+const LONG_INTEGER = /(?<![\d.eE+-])-?\d{16,20}(?![\d.eE])/g
 
 function isSpace(byte: number): boolean {
   return byte === SPACE || (byte >= 0x09 && byte <= 0x0d)

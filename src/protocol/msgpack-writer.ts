@@ -81,7 +81,8 @@ export class MsgpackWriter {
     if (length < 32 && this.#ascii(text, length)) return this
     const bytes = Buffer.byteLength(text)
     this.strHeader(bytes)
-    this.#buffer.write(text, this.#room(bytes), 'utf8')
+    const at = this.#room(bytes)
+    this.#buffer.write(text, at, 'utf8')
     return this
   }
 
@@ -125,7 +126,8 @@ export class MsgpackWriter {
 
   /** Bytes that are MessagePack already. */
   raw(bytes: Uint8Array): this {
-    this.#buffer.set(bytes, this.#room(bytes.length))
+    const at = this.#room(bytes.length)
+    this.#buffer.set(bytes, at)
     return this
   }
 
@@ -181,7 +183,8 @@ export class MsgpackWriter {
   #integer64(byte: number, value: number): this {
     const high = Math.floor(value / 0x100000000)
     this.#header32(byte, high < 0 ? high + 0x100000000 : high)
-    this.#buffer.writeUInt32BE(value - high * 0x100000000, this.#room(4))
+    const at = this.#room(4)
+    this.#buffer.writeUInt32BE(value - high * 0x100000000, at)
     return this
   }
 
@@ -216,7 +219,7 @@ export class MsgpackWriter {
     return this
   }
 
-  /** Makes room for `bytes` more and returns where they go. */
+  /** Makes room for `bytes` more and returns where they go. Replaces `#buffer`: call it before that is read. */
   #room(bytes: number): number {
     const at = this.#length
     const end = at + bytes

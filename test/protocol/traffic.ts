@@ -1,7 +1,7 @@
 // What the tests of the protocol share: recorded connections, and pieces of requests to write by hand.
 import { readFileSync } from 'node:fs'
-import { decodeForward, type ForwardLimits } from '../../src/protocol/forward.ts'
-import type { ForwardFrame } from '../../src/protocol/forward-frame.ts'
+import { decodeForward } from '../../src/protocol/forward.ts'
+import type { ForwardFrame, ForwardLimits } from '../../src/protocol/forward-frame.ts'
 import { MsgpackScanner } from '../../src/protocol/msgpack-scanner.ts'
 import { MsgpackWriter } from '../../src/protocol/msgpack-writer.ts'
 import { PushReader } from '../../src/protocol/push-reader.ts'
