@@ -1,6 +1,7 @@
 // `feedoo actions [NAME]`: the reference of the actions, in the terminal.
+
+import { nearest } from '../core/config/nearest.ts'
 import { stringifyJson } from '../core/json.ts'
-import { nearest } from '../core/nearest.ts'
 import { exampleLine, type Parameter, type Reference, referenceOf } from '../core/reference.ts'
 import type { Registry } from '../core/registry.ts'
 
