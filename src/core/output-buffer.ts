@@ -52,7 +52,7 @@ export class OutputBuffer {
     })
   }
 
-  /** The reason why the target does not take events right now, if it does not. */
+  /** Whether the target does not take events right now. */
   get failing(): boolean {
     return this.#failing
   }
@@ -65,24 +65,30 @@ export class OutputBuffer {
 
   /**
    * Resolves when every event added so far is in the target for good, or in the dead letters. Waits as long as the
-   * target is away; rejects only when the signal aborts.
+   * target is away; rejects when the signal aborts, or when the target cannot make safe what it has taken.
    */
-  async makeSafe(): Promise<void> {
+  makeSafe(): Promise<void> {
     if (this.#held.length > 0) this.#flush()
-    await this.#chain
-    if (this.#output.sync === undefined || this.#written === this.#synced) return
-    const upTo = this.#written
-    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
-    this.#synced = upTo
+    return this.#enqueue(() => this.#sync())
   }
 
   #flush(): void {
     const batch = this.#held
     this.#held = []
-    const written = this.#chain.then(() => this.#write(batch))
     // A rejection is seen by makeSafe; without this it would also count as unhandled in the meantime.
-    written.catch(() => {})
-    this.#chain = written
+    this.#enqueue(() => this.#write(batch)).catch(() => {})
+  }
+
+  /** Calls of the output never overlap, so they queue. After a rejection nothing further is tried. */
+  #enqueue(call: () => Promise<void>): Promise<void> {
+    this.#chain = this.#chain.then(call)
+    return this.#chain
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#written === this.#synced) return
+    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
+    this.#synced = this.#written
   }
 
   async #write(batch: readonly Event[]): Promise<void> {
