@@ -1,9 +1,14 @@
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { actions } from '../../src/actions/index.ts'
 import type { Example } from '../../src/core/action.ts'
+import { loadConfig } from '../../src/core/config/load.ts'
 import { parametersOf } from '../../src/core/reference.ts'
+import { Registry } from '../../src/core/registry.ts'
 import { specMistake } from '../../src/core/spec-check.ts'
 import { runExample } from '../../src/testing.ts'
 
@@ -37,6 +42,7 @@ describe.each(actions.map((spec) => ({ name: spec.name, spec })))('$name', ({ sp
     'does what the example says: $title',
     async ({ example }) => {
       const { yaml, out, files = {}, writes, prints } = example
+      expect(await mistakesIn(yaml)).toEqual([])
       if (prints !== undefined || yaml.includes('name: output_stdout')) {
         const child = await print(example)
         expect(child.stdout).toBe(prints)
@@ -49,6 +55,18 @@ describe.each(actions.map((spec) => ({ name: spec.name, spec })))('$name', ({ sp
     },
   )
 })
+
+/** What `feedoo check` says of a list of actions, apart from warnings. */
+async function mistakesIn(yaml: string): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'feedoo-specs-'))
+  const file = join(folder, 'example.yaml')
+  // A pipeline needs an input; the events of an example come from nowhere.
+  const input = /name: input_/.test(yaml) ? '' : '- { name: input_dummy, tag: example }\n'
+  writeFileSync(file, input + yaml.replaceAll('{dir}', folder))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const { diagnostics } = await loadConfig(file, { env: {}, loadRegistry: async () => new Registry(actions) })
+  return diagnostics.filter(({ severity }) => severity === 'error').map(({ message }) => message)
+}
 
 /** Runs an example in a process of its own: output_stdout writes to the descriptor, past anything that could be caught. */
 function print(example: Example): Promise<{ stdout: string; stderr: string }> {
