@@ -43,6 +43,11 @@ export function compileField(path: string): Field {
   }
 }
 
+/** The fields in an order in which they can be removed one by one: what lies deeper, or later in a list, comes first. */
+export function lastFirst(fields: readonly Field[]): readonly Field[] {
+  return [...fields].sort((a, b) => b.path.localeCompare(a.path, 'en', { numeric: true }))
+}
+
 function getIn(value: unknown, parts: readonly string[]): unknown {
   let current = value
   for (const part of parts) current = child(current, part)
