@@ -29,6 +29,8 @@ export class OutputBuffer {
   readonly #policy: RetryPolicy
   #held: Event[] = []
   #chain: Promise<void> = Promise.resolve()
+  /** Calls that have not ended. */
+  #queued = 0
   #written = 0
   #synced = 0
   #failing = false
@@ -79,9 +81,18 @@ export class OutputBuffer {
     this.#enqueue(() => this.#write(batch)).catch(() => {})
   }
 
-  /** Calls of the output never overlap, so they queue. After a rejection nothing further is tried. */
+  /**
+   * Calls of the output never overlap, so they queue. After a rejection nothing further is tried. A call that need
+   * not wait starts in this turn: the sooner an output has made its text, the fewer events live long enough to be
+   * copied by the garbage collector.
+   */
   #enqueue(call: () => Promise<void>): Promise<void> {
-    this.#chain = this.#chain.then(call)
+    const queued = this.#queued === 0 ? call() : this.#chain.then(call)
+    this.#queued++
+    // Not on a rejection: the queue then stays closed.
+    this.#chain = queued.then(() => {
+      this.#queued--
+    })
     return this.#chain
   }
 

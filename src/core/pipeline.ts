@@ -206,17 +206,27 @@ export class Pipeline {
     })
   }
 
-  async #emit(place: number, events: readonly Event[], position: Position | undefined, urgent: boolean): Promise<void> {
-    this.#events += events.length
+  /** Not an async function: one that waits would hold the events, long written, until the commit. */
+  #emit(place: number, events: readonly Event[], position: Position | undefined, urgent: boolean): Promise<void> {
+    const count = events.length
+    this.#events += count
     if (this.#waits.size === 0) {
       this.#process(events, place + 1)
-    } else {
-      this.#waiting += events.length
-      this.#batches = this.#batches.then(() => this.#processWaiting(events, place + 1))
-      await this.#batches
-      this.#waiting -= events.length
+      return this.#committer.whenSafe(place, count, position, urgent)
     }
-    await this.#committer.whenSafe(place, events.length, position, urgent)
+    this.#waiting += count
+    this.#batches = this.#processInTurn(events, place + 1)
+    return this.#whenProcessed(place, count, position, urgent)
+  }
+
+  async #whenProcessed(place: number, count: number, position: Position | undefined, urgent: boolean): Promise<void> {
+    await this.#batches
+    this.#waiting -= count
+    await this.#committer.whenSafe(place, count, position, urgent)
+  }
+
+  #processInTurn(events: readonly Event[], from: number): Promise<void> {
+    return this.#batches.then(() => this.#processWaiting(events, from))
   }
 
   /** Takes a batch through the actions that need not wait. */
