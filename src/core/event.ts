@@ -31,8 +31,13 @@ export function assignOwn(target: EventRecord, source: EventRecord): EventRecord
 
 /** Levels that are copied by recursion; what lies deeper is copied without the stack, which it could overflow. */
 const recursionDepth = 200
+/** Levels that are copied at all: what is deeper holds itself, or is an attack. */
+const maxDepth = 200_000
 
-/** A deep copy of plain data, however deep. Buffers and dates are shared: nobody writes to them. */
+/**
+ * A deep copy of plain data, down to 200,000 levels: a RangeError past them. Buffers and dates are shared: nobody
+ * writes to them.
+ */
 export function cloneValue(value: unknown): unknown {
   return cloneLevel(value, 0)
 }
@@ -51,17 +56,26 @@ function cloneLevel(value: unknown, depth: number): unknown {
   return copy
 }
 
+interface Todo {
+  value: unknown
+  depth: number
+  put(copy: unknown): void
+}
+
 function cloneDeep(value: unknown): unknown {
   const top: unknown[] = []
-  const todo: { value: unknown; put: (copy: unknown) => void }[] = [{ value, put: (copy) => top.push(copy) }]
+  const todo: Todo[] = [{ value, depth: recursionDepth, put: (copy) => top.push(copy) }]
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     const { value: source, put } = next
+    const depth = next.depth + 1
+    if (depth > maxDepth) throw new RangeError(`nested more than ${maxDepth} levels deep`)
     if (Array.isArray(source)) {
       const list: unknown[] = new Array(source.length)
       put(list)
       source.forEach((item, index) => {
         todo.push({
           value: item,
+          depth,
           put: (copy) => {
             list[index] = copy
           },
@@ -72,7 +86,7 @@ function cloneDeep(value: unknown): unknown {
       put(copy)
       // From the last key to the first, because the last one pushed is copied first: keys keep their order.
       for (const key of Object.keys(source).reverse()) {
-        todo.push({ value: source[key], put: (item) => setOwn(copy, key, item) })
+        todo.push({ value: source[key], depth, put: (item) => setOwn(copy, key, item) })
       }
     } else {
       put(source)
