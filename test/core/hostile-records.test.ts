@@ -1,4 +1,6 @@
 // A record that breaks an action never stops a pipeline: it is in the dead letters or passed on, and counted.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { ActionSpec } from '../../src/core/action.ts'
 import { compileField } from '../../src/core/field.ts'
@@ -45,4 +47,20 @@ describe('a pipeline goes on, and the record is passed on or set aside:', () => 
     expect(written).toHaveLength(6 - failed - (failedAt[0] ?? 0))
     expect(await letters()).toHaveLength(failed)
   })
+})
+
+test('output_stdout prints one line for each that JSON can hold, and sets the others aside', () => {
+  const script = fileURLToPath(new URL('../helpers/print-hostile.ts', import.meta.url))
+  const run = spawnSync(process.execPath, ['--import', 'tsx', script], { maxBuffer: 1 << 28 })
+  const aside = run.stderr.toString().trimEnd().split('\n')
+  const printed = hostileNames.filter((name) => hostileRecord(name).writable)
+  expect(aside).toEqual(hostileNames.filter((name) => !hostileRecord(name).writable))
+  const lines = run.stdout.toString().trimEnd().split('\n')
+  expect(lines).toHaveLength(hostileNames.length + printed.length)
+  for (const line of lines) JSON.parse(line.slice(line.indexOf(': ') + 2))
+  expect(lines.filter((line) => line.startsWith('hostile__[1.5]: {'))).toHaveLength(printed.length)
+  expect(lines.filter((line) => line.startsWith('hostile.after[2]: '))).toEqual(
+    hostileNames.map((after) => `hostile.after[2]: ${JSON.stringify({ after })}`),
+  )
+  expect(run.status).toBe(0)
 })
