@@ -29,6 +29,16 @@ export function assignOwn(target: EventRecord, source: EventRecord): EventRecord
   return target
 }
 
+/** A copy without some keys. Deleting them would turn the record into a dictionary, which is slow to read and write. */
+export function copyWithout(record: EventRecord, keys: ReadonlySet<string>): EventRecord {
+  const copy: EventRecord = {}
+  // A record inherits nothing enumerable: for-in sees its own keys, for less than Object.keys costs.
+  for (const key in record) {
+    if (!keys.has(key)) setOwn(copy, key, record[key])
+  }
+  return copy
+}
+
 /** Levels that are copied by recursion; what lies deeper is copied without the stack, which it could overflow. */
 const recursionDepth = 200
 /** Levels that are copied at all: what is deeper holds itself, or is an attack. */

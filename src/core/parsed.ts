@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ActionContext, Emit, Filter } from './action.ts'
 import { type ErrorCode, FeedooError } from './errors.ts'
-import { assignOwn, type Event, type EventRecord } from './event.ts'
+import { assignOwn, type Event, type EventRecord, setOwn } from './event.ts'
 import { compileField } from './field.ts'
 import { fieldParam, matchParam } from './params.ts'
 
@@ -100,17 +100,13 @@ function mergeAt(key: string): Put {
       field.remove(record)
       return assignOwn(record, result)
     }
-    // A record of nothing but the text, as every input makes them, is the result: nothing to copy.
-    let alone = true
-    for (const other in record) {
-      if (other !== key) {
-        alone = false
-        break
-      }
+    // A copy without the key: see copyWithout. A record of nothing but the text, as inputs make them, needs none.
+    let others: EventRecord | undefined
+    for (const name in record) {
+      if (name === key) continue
+      others ??= {}
+      setOwn(others, name, record[name])
     }
-    if (alone) return result
-    // A copy without the key: deleting it would turn the record into a slow dictionary.
-    const { [key]: _text, ...others } = record
-    return assignOwn(others, result)
+    return others === undefined ? result : assignOwn(others, result)
   }
 }

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { type TranslatedRegex, translateRegex } from '../../src/core/python-regex.ts'
 import { RegexMistake } from '../../src/core/regex-tree.ts'
 
-const python = String.raw`
+const python = `
 import json, re, sys, warnings
 warnings.simplefilter('ignore')
 answers = []

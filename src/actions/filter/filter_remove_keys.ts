@@ -1,6 +1,7 @@
 // Removes fields from records.
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
+import { copyWithout } from '../../core/event.ts'
 import { compileField, lastFirst } from '../../core/field.ts'
 import { fieldParam, matchParam } from '../../core/params.ts'
 
@@ -29,10 +30,19 @@ export const filterRemoveKeys = defineAction({
     },
   ],
   create({ keys }) {
-    const fields = lastFirst([keys].flat().map(compileField))
+    const paths = [keys].flat()
+    const names = paths.filter((path) => !path.includes('.'))
+    const nameSet = new Set(names)
+    const fields = lastFirst(paths.filter((path) => path.includes('.')).map(compileField))
     return {
       apply(event, emit) {
-        for (const field of fields) field.remove(event.record)
+        const { record } = event
+        for (const field of fields) field.remove(record)
+        for (let i = 0; i < names.length; i++) {
+          if (!Object.hasOwn(record, names[i] as string)) continue
+          event.record = copyWithout(record, nameSet)
+          break
+        }
         emit(event)
       },
     }

@@ -1,7 +1,7 @@
 // Gives fields other names.
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
-import { cloneValue, type EventRecord, isPlainObject } from '../../core/event.ts'
+import { cloneValue, copyWithout, type EventRecord, isPlainObject } from '../../core/event.ts'
 import { compileField, lastFirst } from '../../core/field.ts'
 import { fieldParam, matchParam } from '../../core/params.ts'
 
@@ -37,34 +37,44 @@ passes on untouched and is counted as an error.`,
   create({ keys }, { countError }) {
     const pairs = Object.entries(keys)
     const from = pairs.map(([old]) => compileField(old))
-    const removed = lastFirst(from)
     const to = pairs.map(([, name]) => compileField(name))
+    const names = new Set(from.map(({ path }) => path).filter((path) => !path.includes('.')))
+    const nested = lastFirst(from.filter(({ path }) => path.includes('.')))
     const targets = to.filter(({ path }) => path.includes('.')).map(({ path }) => path.split('.'))
     // With these a look at the record does not tell whether a new name can be set.
     const entangled = targets.some((parts) => pairs.some(([, name]) => leadsThrough(parts, name)))
     const values: unknown[] = new Array(pairs.length)
 
-    /** Returns false when a new name could not be set; the record is then half done. */
-    const rename = (record: EventRecord): boolean => {
-      for (let i = 0; i < from.length; i++) values[i] = from[i]?.get(record)
-      for (const field of removed) field.remove(record)
+    /** Reads what is to be renamed; false when there is nothing. */
+    const read = (record: EventRecord): boolean => {
+      let found = false
+      for (let i = 0; i < from.length; i++) {
+        values[i] = from[i]?.get(record)
+        if (values[i] !== undefined) found = true
+      }
+      return found
+    }
+    /** The record under its new names; undefined when one could not be set, and `record` is half done then. */
+    const rename = (record: EventRecord): EventRecord | undefined => {
+      for (const field of nested) field.remove(record)
+      const renamed = names.size > 0 ? copyWithout(record, names) : record
       let complete = true
       for (let i = 0; i < to.length; i++) {
-        if (values[i] !== undefined && to[i]?.set(record, values[i]) === false) complete = false
-        values[i] = undefined
+        if (values[i] !== undefined && to[i]?.set(renamed, values[i]) === false) complete = false
       }
-      return complete
+      return complete ? renamed : undefined
     }
 
     return {
       apply(event, emit) {
         const { record } = event
-        if (targets.length === 0 || (!entangled && targets.every((parts) => isOpen(record, parts)))) {
-          rename(record)
-        } else {
-          const copy = cloneValue(record) as EventRecord
-          if (rename(copy)) event.record = copy
-          else countError(event)
+        if (read(record)) {
+          const inPlace = targets.length === 0 || (!entangled && targets.every((parts) => isOpen(record, parts)))
+          const copy = inPlace ? record : (cloneValue(record) as EventRecord)
+          if (!inPlace) read(copy)
+          const renamed = rename(copy)
+          if (renamed === undefined) countError(event)
+          else event.record = renamed
         }
         emit(event)
       },

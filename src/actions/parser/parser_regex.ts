@@ -113,7 +113,10 @@ type BuildRecord = (match: RegExpExecArray) => EventRecord
 
 /** Compiles `match -> { name: match[i], ... }`: as fast as the literal that a person would write. */
 function recordBuilder(groups: TranslatedRegex['groups']): BuildRecord {
-  // In brackets, `__proto__` too is a key like any other.
-  const fields = groups.map(({ name, index }) => `[${JSON.stringify(name)}]: match[${index}] ?? null`)
+  // In brackets `__proto__` is a key like any other; the other names do without, which is faster.
+  const fields = groups.map(({ name, index }) => {
+    const key = name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)
+    return `${key}: match[${index}] ?? null`
+  })
   return new Function('match', `return { ${fields.join(', ')} }`) as BuildRecord
 }
