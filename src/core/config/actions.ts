@@ -1,5 +1,6 @@
 // Checks the list of actions that is one pipeline.
 import type { ActionSpec } from '../action.ts'
+import { outputParams } from '../params.ts'
 import type { Registry } from '../registry.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import type { Reporter } from './reporter.ts'
@@ -38,7 +39,11 @@ export function checkAction(tree: Tree, scope: ActionScope): CheckedAction | und
   if (spec === undefined) return { tree, spec, config: undefined }
   const params = without(tree, 'name', 'label')
   const owner = tree.entries.get('name')?.value.at ?? tree.at
-  const subject = { name: spec.name, schema: spec.params, hintUnknown: (key: string) => wrongKind(key, spec) }
+  const subject = {
+    name: spec.name,
+    schema: spec.params,
+    hintUnknown: (key: string, near: boolean) => wrongKind(key, spec, near),
+  }
   const raw = validate(params, subject, owner, reporter)
   if (raw === undefined || label === undefined) return { tree, spec, config: undefined }
   for (const lint of spec.lint(raw)) {
@@ -95,12 +100,15 @@ function checkLabel(tree: MapTree, reporter: Reporter): string | undefined {
   return typeof raw?.label === 'string' ? raw.label : undefined
 }
 
-/** What belongs to another kind of action is no misspelling. */
-function wrongKind(key: string, spec: ActionSpec): string | undefined {
-  if (spec.kind === 'input' && key === 'match') {
-    return `an input takes no events, so it has no match${'tag' in spec.params.shape ? '; it gives its own a `tag`' : ''}`
+const outputKeys = Object.keys(outputParams).filter((key) => key !== 'match')
+
+/** What belongs to another kind of action is no misspelling of something here. */
+function wrongKind(key: string, spec: ActionSpec, near: boolean): string | undefined {
+  const meant = near ? key : (nearest(key, ['match', 'tag', ...outputKeys]) ?? key)
+  if (Object.hasOwn(spec.params.shape, meant)) return undefined
+  if (meant === 'match' && spec.kind === 'input') {
+    return `an input takes no events, so it has no match${Object.hasOwn(spec.params.shape, 'tag') ? '; it gives its own a `tag`' : ''}`
   }
-  if (spec.kind !== 'input' && key === 'tag') return 'only inputs give events a `tag`; this one takes them by `match`'
-  const buffering = ['buffer_size', 'timeout_flush', 'retry_delay', 'retry_max_delay'].includes(key)
-  return spec.kind !== 'output' && buffering ? 'only outputs have it' : undefined
+  if (meant === 'tag') return 'only inputs give events a `tag`; this one takes them by `match`'
+  return outputKeys.includes(meant) ? `only outputs have ${meant}` : undefined
 }

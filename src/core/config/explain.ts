@@ -22,8 +22,8 @@ export interface Subject {
   /** `output_stdout`, or nothing for the top level of the file. */
   name?: string
   schema: z.ZodObject
-  /** A hint for an unknown parameter that has no near one. */
-  hintUnknown?(key: string): string | undefined
+  /** A better hint for an unknown parameter than the list of those there are; `near` when one of them is near. */
+  hintUnknown?(key: string, near: boolean): string | undefined
 }
 
 /** Characters of a value that are shown in a message. */
@@ -48,7 +48,7 @@ export function explain(issues: readonly Issue[], tree: MapTree, subject: Subjec
       )
       if (!misspelt && !(parent?.kind === 'map' && parent.incomplete)) mistakes.push(missing(path, subject))
     } else if (!(value.kind === 'scalar' && value.broken)) {
-      mistakes.push(explainValue(issue, path, value, types))
+      mistakes.push(explainValue(issue, path, value, types, subject))
     }
   }
   return mistakes
@@ -66,7 +66,8 @@ function pickBranch(issue: Issue, base: Path, tree: Tree): Flat[] {
   const path = [...base, ...issue.path]
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [{ issue, path }]
   const fitting = issue.errors.filter((branch) => !branch.some(isWrongType))
-  if (fitting.length === 0) return [{ issue, path, types: [...new Set(issue.errors.flatMap(wantedTypes))] }]
+  if (fitting.length === 0)
+    return [{ issue, path, types: [...new Set(issue.errors.flatMap((branch) => wantedTypes(branch)))] }]
   const best = fitting.reduce((a, b) => (b.length < a.length ? b : a))
   return best.flatMap((inner) => pickBranch(inner, path, tree))
 }
@@ -96,7 +97,7 @@ function unknownKey(path: Path, key: string, subject: Subject): Mistake {
         ? `key "${key}"`
         : `parameter "${key}" of ${subject.name}`
   const list = keys.length > 0 ? `there are ${keys.join(', ')}` : 'there are none here'
-  const other = path.length === 0 ? subject.hintUnknown?.(key) : undefined
+  const other = path.length === 0 ? subject.hintUnknown?.(key, near !== undefined) : undefined
   return { path: [...path, key], on: 'key', message: `unknown ${where}`, hint: other ?? near ?? list }
 }
 
@@ -112,7 +113,13 @@ function missing(path: Path, subject: Subject): Mistake {
   }
 }
 
-function explainValue(issue: Issue, path: Path, value: Tree, types: readonly string[] | undefined): Mistake {
+function explainValue(
+  issue: Issue,
+  path: Path,
+  value: Tree,
+  types: readonly string[] | undefined,
+  subject: Subject,
+): Mistake {
   const name = quoted(path)
   const mistake = (message: string, hint?: string): Mistake => ({ path, on: 'value', message, hint })
   const wants = (type: string) => {
@@ -124,7 +131,7 @@ function explainValue(issue: Issue, path: Path, value: Tree, types: readonly str
   }
   switch (issue.code) {
     case 'invalid_type':
-      return wants(typeName(issue.expected))
+      return wants(typeName(issue.expected, subject, path))
     case 'invalid_union':
       return wants(types === undefined || types.length === 0 ? 'another value' : anyOf(types))
     case 'invalid_value': {
@@ -181,7 +188,8 @@ function bound(issue: Bound, value: Tree): string {
 }
 
 function typeHint(type: string, value: Tree): string | undefined {
-  if (value.kind === 'map') return quotesForgotten(value)
+  if (value.kind === 'map')
+    return quotesForgotten(value) ?? (type === 'a list' ? 'begin each item with "- "' : undefined)
   if (value.kind === 'list' || value.secret) return undefined
   const { text } = value
   if (value.value === null) return 'give it a value, or remove the key'
@@ -205,12 +213,15 @@ function shorten(text: string): string {
   return chars.length > shownLength ? `${chars.slice(0, shownLength).join('')}...` : text
 }
 
-function typeName(expected: string): string {
+function typeName(expected: string, subject?: Subject, path: Path = []): string {
   switch (expected) {
     case 'string':
       return 'text'
     case 'number':
-      return 'a number'
+      // To zod a text is no number before it is no whole one.
+      return subject && schemasAt(subject.schema, path).some(({ type }) => type === 'integer')
+        ? 'a whole number'
+        : 'a number'
     case 'int':
       return 'a whole number'
     case 'boolean':

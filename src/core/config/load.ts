@@ -89,7 +89,7 @@ async function readRest(root: MapTree, file: string, options: LoadOptions, repor
   // Variables hold anything, and were looked at above.
   const tree = interpolator.interpolate(without(root, 'variables'))
   if (tree.kind !== 'map') throw new Error('a map stays a map')
-  const whole = variables === undefined ? tree : withEntry(tree, root, 'variables')
+  const whole = opaquePipelines(variables === undefined ? tree : withEntry(tree, root, 'variables'))
   const start = { ...root.at, end: root.at.start + 1 }
   const raw = validate(whole, { schema: topLevel, hintUnknown }, start, reporter)
   const plugins = await loadPlugins(itemsAt(tree, 'plugins'), file, options.loadRegistry, reporter)
@@ -98,19 +98,33 @@ async function readRest(root: MapTree, file: string, options: LoadOptions, repor
   pipelines.push(...included.pipelines)
   if (!tree.entries.has('pipelines') && !tree.entries.has('include') && !tree.incomplete) {
     reporter.error(start, 'there are no pipelines', starter)
-  } else if (
-    tree.entries.get('pipelines')?.value.kind === 'map' &&
-    pipelines.length === 0 &&
-    !tree.entries.has('include')
-  ) {
+  } else if (isEmptyMap(treeAt(tree, ['pipelines'])) && !tree.entries.has('include')) {
     reporter.error(tree.entries.get('pipelines')?.key ?? start, 'there are no pipelines', starter)
   }
   return { top: raw === undefined ? undefined : topLevel.parse(raw), plugins, pipelines, files: included.files }
 }
 
+function isEmptyMap(tree: Tree | undefined): boolean {
+  return tree?.kind === 'map' && tree.entries.size === 0 && !tree.incomplete
+}
+
 function withEntry(tree: MapTree, from: MapTree, key: string): MapTree {
   const entry = from.entries.get(key)
   return entry === undefined ? tree : { ...tree, entries: new Map([...tree.entries, [key, entry]]) }
+}
+
+/** The actions are checked on their own. */
+function opaquePipelines(tree: MapTree): MapTree {
+  const pipelines = tree.entries.get('pipelines')
+  if (pipelines?.value.kind !== 'map') return tree
+  const entries = new Map(pipelines.value.entries)
+  for (const [name, { key, value }] of entries) {
+    if (value.kind !== 'list') continue
+    const items = value.items.map(({ at }): MapTree => ({ kind: 'map', at, entries: new Map(), incomplete: false }))
+    entries.set(name, { key, value: { ...value, items } })
+  }
+  const value: MapTree = { ...pipelines.value, entries }
+  return { ...tree, entries: new Map([...tree.entries, ['pipelines', { key: pipelines.key, value }]]) }
 }
 
 function hintUnknown(key: string): string | undefined {

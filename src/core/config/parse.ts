@@ -1,5 +1,17 @@
 // Reads YAML 1.2 into a tree of values with their places, and reports what is not YAML.
-import { type Alias, type Document, isAlias, isMap, isPair, isScalar, isSeq, Lexer, parseDocument, visit } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  Lexer,
+  parseDocument,
+  visit,
+} from 'yaml'
 import type { ScalarValue } from './core-schema.ts'
 import { didYouMean } from './nearest.ts'
 import type { Reporter } from './reporter.ts'
@@ -60,17 +72,22 @@ function tooDeep(text: string): number | undefined {
 }
 
 function reportSyntax(document: Document.Parsed, source: Source, reporter: Reporter): void {
+  const all = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])
+  // A tab makes everything around it look wrong.
+  const tabs = all.filter(({ code }) => code === 'TAB_AS_INDENT')
   const seen = new Set<number>()
-  for (const problem of [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
-    const { message, hint } = explainSyntax(problem.code, problem.message)
-    const start = /^Missing closing .*quote/.test(problem.message)
-      ? openingQuote(document, problem.pos[0])
-      : Math.min(problem.pos[0], source.text.length)
+  for (const problem of tabs.length > 0 ? tabs : all) {
+    const end = Math.min(problem.pos[0], source.text.length)
+    const slip = neverClosed(document, problem.message, source.text, end) ?? bareEnvironment(source.text, end)
+    const { message, hint } = slip ?? explainSyntax(problem.code, problem.message)
+    const start = slip?.start ?? end
     const place = at(source, start, Math.max(start + 1, problem.pos[1]))
     // One slip often makes several errors in a row: the first on a line tells of it.
     const { line } = position(place)
     if (!seen.has(line)) reporter.error(place, message, hint)
     seen.add(line)
+    // From here on the parser has lost its way.
+    if (problem.code === 'UNEXPECTED_TOKEN') return
   }
 }
 
@@ -87,6 +104,8 @@ function explainSyntax(code: string, message: string): { message: string; hint?:
       return { message: 'a second document starts here; a configuration is one', hint: 'remove this `---`' }
     case 'BAD_SCALAR_START':
       return { message: lowerFirst(message), hint: 'put the text in quotes' }
+    case 'BAD_ALIAS':
+      return { message: 'a * without quotes begins an alias', hint: 'write "*"' }
     case 'BAD_DQ_ESCAPE':
       return {
         message: lowerFirst(message),
@@ -99,16 +118,32 @@ function explainSyntax(code: string, message: string): { message: string; hint?:
   }
 }
 
-/** The parser reports a quote that is never closed at the end of the file: a person looks for where it opens. */
-function openingQuote(document: Document.Parsed, end: number): number {
+interface Slip {
+  start: number
+  message: string
+  hint?: string
+}
+
+/** `[${NAME}]`: within brackets and braces YAML takes the `{` for a map. */
+function bareEnvironment(text: string, end: number): Slip | undefined {
+  if (text.slice(end - 1, end + 1) !== '${') return undefined
+  const [whole] = /^\$\{[^}\n]*\}?/.exec(text.slice(end - 1)) ?? ['${']
+  return { start: end - 1, message: `within brackets and braces ${whole} needs quotes`, hint: `write "${whole}"` }
+}
+
+/** What is never closed, the parser reports where it gives up: a person looks for where it opens. */
+function neverClosed(document: Document.Parsed, message: string, text: string, end: number): Slip | undefined {
+  const quote = /^Missing closing .*quote/.test(message)
+  if (!quote && !/^Flow (?:map|sequence) .*must be sufficiently indented/.test(message)) return undefined
+  if (!quote && /[\]}]/.test(text[end] ?? '')) {
+    return { start: end, message: `this ${text[end]} must be indented further than the key it belongs to` }
+  }
   let start = end
-  visit(document, {
-    Scalar(_, node) {
-      const quoted = node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE'
-      if (quoted && node.range && node.range[0] < end && node.range[1] >= end) start = node.range[0]
-    },
+  visit(document, (_, node) => {
+    const opens = quote ? isScalar(node) && /^QUOTE/.test(node.type ?? '') : (isMap(node) || isSeq(node)) && node.flow
+    if (opens && isNode(node) && node.range && node.range[0] < end && node.range[1] >= end - 1) start = node.range[0]
   })
-  return start
+  return start === end ? undefined : { start, message: `this ${text[start]} is never closed` }
 }
 
 function lowerFirst(text: string): string {
@@ -165,11 +200,13 @@ class Builder {
   #map(pairs: readonly unknown[], place: Place): MapTree {
     const entries = new Map<string, Entry>()
     const merged: Tree[] = []
+    let incomplete = false
     for (const pair of pairs) {
       if (!isPair(pair)) continue
       const keyPlace = this.#place(pair.key, place)
       if (!isScalar(pair.key)) {
         this.#reporter.error(keyPlace, 'a key has to be text')
+        incomplete = true
         continue
       }
       const value = this.build(pair.value, at(keyPlace.source, keyPlace.start, keyPlace.end))
@@ -190,7 +227,7 @@ class Builder {
       }
     }
     for (const source of merged) this.#merge(entries, source)
-    return { kind: 'map', at: place, entries, incomplete: merged.some(isBroken) }
+    return { kind: 'map', at: place, entries, incomplete: incomplete || merged.some(isBroken) }
   }
 
   /** The map's own keys win over merged ones, and earlier merged maps over later ones. */
@@ -211,7 +248,8 @@ class Builder {
       if (anchor === 'open') this.#reporter.error(place, `the alias *${node.source} stands inside the value it names`)
       else {
         const message = `the alias *${node.source} has no anchor &${node.source} before it`
-        this.#reporter.error(place, message, didYouMean(node.source, this.#anchors.keys()))
+        const near = didYouMean(node.source, this.#anchors.keys())
+        this.#reporter.error(place, message, near ?? `text that begins with * needs quotes: "*${node.source}"`)
       }
       return brokenScalar(place)
     }

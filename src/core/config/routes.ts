@@ -27,10 +27,10 @@ export function warnOfUnreachable(
     const reachable = [...tags].some(compileMatch(match))
     if (!reachable) {
       const at = treeAt(tree, ['match'])?.at ?? tree.entries.get('name')?.value.at ?? tree.at
-      const [only] = typeof match === 'string' ? [match] : match
+      const near = [match].flat().flatMap((glob) => didYouMean(glob, tags) ?? [])
       const list = [...tags].map((tag) => `"${tag}"`).join(', ')
       if (tags.size === 0) reporter.warn(at, `no event can reach ${spec.name}: no input stands before it`)
-      else reporter.warn(at, `no event can reach ${spec.name}: the tags here are ${list}`, didYouMean(only ?? '', tags))
+      else reporter.warn(at, `no event can reach ${spec.name}: the tags here are ${list}`, near[0])
     } else if (!builtIn(spec.name) || changesTags(spec.params)) {
       return
     }

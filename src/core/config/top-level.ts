@@ -24,7 +24,7 @@ const states = z
       .describe('What a request has to show as `Authorization: Bearer <token>`. Take it from the environment.'),
   })
   .superRefine(({ ip, token }, context) => {
-    if (token !== undefined || isLoopback(ip)) return
+    if (token !== undefined || isLoopback(ip) || isIP(ip) === 0) return
     context.addIssue({
       code: 'custom',
       path: ['ip'],

@@ -101,8 +101,8 @@ function checkOctals(schema: z.ZodObject, raw: EventRecord, tree: MapTree, repor
     const refusesText = refuses(scalar.text)
     const refusesNumber = refuses(scalar.value)
     if (refusesText && !refusesNumber) {
-      const message = `${scalar.text} is octal to YAML 1.1 and decimal to YAML 1.2`
-      reporter.error(scalar.at, message, numberHint(scalar.text))
+      const message = `${scalar.secret ? 'this number' : scalar.text} is octal to YAML 1.1 and decimal to YAML 1.2`
+      reporter.error(scalar.at, message, scalar.secret ? 'leave out the leading 0' : numberHint(scalar.text))
       well = false
     } else if (!refusesText && !refusesNumber) {
       const hint = `to keep it as text, write "${scalar.text}"`
