@@ -60,7 +60,7 @@ it("the page's test of the filter passes where feedoo is installed", async () =>
   const folder = folderWith('mine.js', 'mine.test.js')
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
   install(folder)
-  const { code, stdout } = await node(['--test', folder])
+  const { code, stdout } = await node(['--test'], folder)
   expect(stdout).toContain('An e-mail address keeps its domain')
   expect(code).toBe(0)
 })
@@ -154,11 +154,11 @@ async function runExamples(plugin: string): Promise<void> {
   expect(stdout).toMatch(/^ran /)
 }
 
-function node(args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+function node(args: string[], cwd = dir): Promise<{ code: number; stdout: string; stderr: string }> {
   // Node's test runner tells its children that they are such; vitest's environment has nothing to do with them.
   const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...env } = process.env
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, args, { env }, (_error, stdout, stderr) =>
+    const child = execFile(process.execPath, args, { env, cwd }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     )
   })
