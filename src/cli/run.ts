@@ -39,6 +39,8 @@ export async function run(options: RunOptions): Promise<number> {
     http = await startStates(config, supervisor)
     if (config.privileges !== undefined) dropPrivileges(config.privileges)
   } catch (error) {
+    await supervisor.abandon()
+    await http?.close()
     log.fatal({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
     return error instanceof FeedooError && error.code === 'CONFIG_INVALID' ? 2 : 1
   }

@@ -105,6 +105,11 @@ export class PipelineThread {
     setTimeout(() => void worker?.terminate(), killDelay).unref()
   }
 
+  /** Ends the worker at once, wherever it is. */
+  async kill(): Promise<void> {
+    await this.#worker?.terminate()
+  }
+
   /** The counters; the last ones known when the worker is busy or gone. */
   async stats(): Promise<PipelineStats> {
     if (this.#state === 'running' || this.#state === 'stopping') {

@@ -20,9 +20,13 @@ export class Supervisor {
 
   /** Starts every worker and waits until each has bound its sockets. Rejects with the first failure. */
   async open(pipelines: readonly PipelineConfig[]): Promise<void> {
-    const threads = pipelines.map((config) => new PipelineThread(config, this.#options))
-    await Promise.all(threads.map((thread) => thread.open()))
-    for (const thread of threads) this.#threads.set(thread.config.name, thread)
+    for (const config of pipelines) this.#threads.set(config.name, new PipelineThread(config, this.#options))
+    await Promise.all([...this.#threads.values()].map((thread) => thread.open()))
+  }
+
+  /** Ends workers that were opened but are not to run. */
+  async abandon(): Promise<void> {
+    await Promise.all([...this.#threads.values()].map((thread) => thread.kill()))
   }
 
   /** Lets the pipelines run; returns when all have ended, with what went wrong at their ends. */
