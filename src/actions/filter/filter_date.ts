@@ -110,7 +110,7 @@ export const filterDate = defineAction({
 
 function unreadable(key: string, value: unknown): FeedooError {
   if (value === undefined) return new FeedooError('FIELD_MISSING', `the event has no field ${key}`)
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : `a ${typeof value}`
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : kindOf(value)
   return new FeedooError('DATE_UNREADABLE', `the field ${key} holds no date: ${shown}`)
 }
 
@@ -119,4 +119,9 @@ function inTheWay(path: string): FeedooError {
     'FIELD_MISSING',
     `the field ${path} cannot be written: a value that is no map stands in its way`,
   )
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === 'object') return value === null ? 'null' : Array.isArray(value) ? 'a list' : 'a map'
+  return `the ${typeof value} ${value}`
 }
