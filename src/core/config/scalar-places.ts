@@ -56,5 +56,6 @@ function offsetInDouble(raw: string, index: number): number {
       offset++
     }
   }
-  return offset
+  // An escaped line end is no character of the value.
+  return offset + (/^(?:\\\r?\n[ \t]*)*/.exec(raw.slice(offset))?.[0].length ?? 0)
 }

@@ -38,7 +38,8 @@ const unseen = new Set([
 ])
 
 const nameOf = (file: string) => file.replace(/^\d+-|\.yaml$/g, '')
-const read = (file: string): unknown => parse(readFileSync(path.join(fixtures, file), 'utf8'), { merge: true })
+const read = (file: string): unknown =>
+  parse(readFileSync(path.join(fixtures, file), 'utf8'), { merge: true, logLevel: 'error' })
 
 describe('the schema', () => {
   test('is a valid schema to a strict validator', () => {
@@ -76,7 +77,7 @@ describe('the schema', () => {
   test.each(actions.flatMap((spec) => spec.examples.map((example) => [spec.name, spec.kind, example] as const)))(
     'accepts an example of %s',
     (_, kind, example) => {
-      const list: unknown = parse(example.yaml, { merge: true })
+      const list: unknown = parse(example.yaml, { merge: true, logLevel: 'error' })
       const input = kind === 'input' ? [] : [{ name: 'input_dummy', tag: 'a' }]
       validate([...input, ...(Array.isArray(list) ? list : [])])
       expect(validate.errors ?? []).toEqual([])
