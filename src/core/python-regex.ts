@@ -1,7 +1,8 @@
 // Translates a regex written for Python's re.match into one that JavaScript runs to the same effect.
 import { messageOf } from './errors.ts'
+import { RegexMistake } from './regex-cursor.ts'
 import { printSet } from './regex-set.ts'
-import { type Assertion, type Choice, type Node, parseRegex, RegexMistake, type RegexTree } from './regex-tree.ts'
+import { type Assertion, type Choice, type Node, parseRegex, type RegexTree } from './regex-tree.ts'
 
 export interface TranslatedRegex {
   /** Matches at the start of the text only. */

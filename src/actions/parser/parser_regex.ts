@@ -4,8 +4,8 @@ import { defineAction } from '../../core/action.ts'
 import type { EventRecord } from '../../core/event.ts'
 import { applyParsed, parserParams, Unparsed } from '../../core/parsed.ts'
 import { type TranslatedRegex, translateRegex } from '../../core/python-regex.ts'
+import { RegexMistake } from '../../core/regex-cursor.ts'
 import { lintRegex } from '../../core/regex-lint.ts'
-import { RegexMistake } from '../../core/regex-tree.ts'
 
 const noMatch = new Unparsed('the regex does not match')
 
