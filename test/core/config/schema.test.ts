@@ -24,7 +24,17 @@ const unseen = new Set([
   ...['star-without-quotes', 'env-in-braces', 'list-then-map', 'deep', 'duplicate-key', 'duplicate-pipeline'],
   // The inside of a text.
   ...['bad-regex', 'bad-regex-plain', 'bad-regex-double-quoted', 'bad-regex-block', 'bad-regex-folded'],
-  ...['regex-without-group', 'bad-glob', 'bad-glob-in-list', 'strftime', 'archive-strftime', 'include-bad-glob'],
+  ...[
+    'regex-without-group',
+    'bad-glob',
+    'bad-glob-in-list',
+    'strftime',
+    'archive-strftime',
+    'include-bad-glob',
+    'path-glob',
+    'glob-behind-wide-characters',
+    'timezone',
+  ],
   // Other files, modules and the environment.
   ...['include-matches-nothing', 'include-of-folder', 'include-of-broken-file', 'include-of-map'],
   ...['include-same-name', 'plugin-without-action'],
@@ -34,7 +44,7 @@ const unseen = new Set([
   // YAML 1.2 has read 012 as 12 before the schema sees it.
   ...['octal', 'octal-with-nine'],
   // One value that asks for another.
-  'token-missing',
+  ...['token-missing', 'csv-without-fields'],
 ])
 
 const nameOf = (file: string) => file.replace(/^\d+-|\.yaml$/g, '')
