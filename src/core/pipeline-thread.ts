@@ -118,7 +118,7 @@ export class PipelineThread {
       // A worker deep in a batch answers late; the last answer then has to do.
       await once(this.#answers, String(id), { signal: AbortSignal.timeout(answerTime) }).catch(() => {})
     }
-    return this.#stats
+    return { ...this.#stats, up: this.#state !== 'waiting' }
   }
 
   /** Why the pipeline is not well, if it is not. */
