@@ -76,8 +76,8 @@ test('a signal while reading at full speed loses nothing that was read and ends 
   expect(await daemon.exit()).toBe(0)
   const archived = (await linesIn(join(folder, 'out'))).map((line) => (JSON.parse(line) as { log: string }).log)
   expect(archived).toEqual(archived.map((_, n) => `line ${n}`))
-  const done = await daemon.logs().find(({ msg }) => String(msg).startsWith('done:'))
-  expect(String(done?.['msg'])).toContain(`done: ${archived.length.toLocaleString('en-US')} events`)
+  const done = daemon.logs().find(({ msg }) => String(msg).startsWith('done:'))
+  expect(String(done?.msg)).toContain(`done: ${archived.length.toLocaleString('en-US')} events`)
 })
 
 test('a pipeline that throws is started again from its last commit while another goes on', async () => {
@@ -119,7 +119,7 @@ test('SIGHUP changes the pipelines that differ, leaves the others alone, and ref
     - { name: input_dummy, tag: quiet, data: {}, repeat: -1, rate: 5 }
 `
   const daemon = await Daemon.start(yaml('first'), folder)
-  await daemon.printed(/first[^]*/)
+  await daemon.printed(/first/)
   await daemon.printed(/same\[/)
   await writeFile(join(folder, 'feedoo.yaml'), 'pipelines: 7\n')
   daemon.signal('SIGHUP')
