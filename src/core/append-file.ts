@@ -1,4 +1,4 @@
-// A file that is only appended to, by whole texts: what a failed write leaves behind is cut off again.
+// A file that is only appended to, by whole lines: what a failed write leaves behind is cut off again.
 import {
   closeSync,
   constants,
@@ -14,6 +14,7 @@ import {
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { FeedooError, messageOf, systemCode } from './errors.ts'
+import { encodeLines } from './line-bytes.ts'
 
 const fileMode = 0o640
 const folderMode = 0o750
@@ -45,18 +46,18 @@ export class AppendFile {
    */
   constructor(path: string) {
     this.path = path
+    let opened = -1
     try {
       const { fd, folders } = openOrCreate(path)
+      opened = fd
       const stats = fstatSync(fd)
+      if (!stats.isFile()) throw new FeedooError('OUTPUT_REJECTED', `${path} is not a regular file`)
       this.#fd = fd
       this.#folders = folders
       this.#length = stats.size
-      if (!stats.isFile()) {
-        closeSync(fd)
-        throw new FeedooError('OUTPUT_REJECTED', `${path} is not a regular file`)
-      }
       this.#open = stats.size > 0 && lastByte(fd, stats.size) !== newline
     } catch (cause) {
+      if (opened !== -1) closeSync(opened)
       throw cause instanceof FeedooError ? cause : unavailable('open', path, cause)
     }
   }
@@ -67,11 +68,11 @@ export class AppendFile {
   }
 
   /**
-   * Appends a text, which ends its last line; `head` stands before it when the file is empty. Returns false, with
-   * nothing written, once the file has been removed from its folder. Throws OUTPUT_UNAVAILABLE, retriable; then
-   * nothing of the text is in the file.
+   * Appends lines, which are given without their newlines; `head`, which has its own, stands before them when the file
+   * is empty. Returns false, with nothing written, once the file has been removed from its folder. Throws
+   * OUTPUT_UNAVAILABLE, retriable; then nothing of the lines is in the file.
    */
-  append(text: string, head = ''): boolean {
+  append(lines: readonly string[], head = ''): boolean {
     try {
       this.#mend()
       // Another process may append to the same file: what it wrote must not be cut off with ours.
@@ -79,9 +80,14 @@ export class AppendFile {
       if (nlink === 0) return false
       this.#length = size
       const before = this.#length === 0 ? head : this.#open ? '\n' : ''
-      const bytes = Buffer.from(before + text)
-      for (this.#torn = 0; this.#torn < bytes.length; ) this.#torn += writeSync(this.#fd, bytes, this.#torn)
-      this.#length += bytes.length
+      encodeLines(before, lines, (bytes) => {
+        for (let at = 0; at < bytes.length; ) {
+          const written = writeSync(this.#fd, bytes, at)
+          at += written
+          this.#torn += written
+        }
+      })
+      this.#length += this.#torn
       this.#torn = 0
       this.#open = false
       return true

@@ -6,7 +6,7 @@ import { createDateScanner, type DateContext } from './scan-date.ts'
 
 /** Characters of a text that is looked at; nobody writes a longer date. */
 const maxLength = 256
-/** Characters that chrono is given: its patterns take time that grows with the cube of the length. */
+/** Characters that chrono is given: there are texts of 64 that cost it a millisecond, and texts of 128 that cost it 60. */
 const maxChronoLength = 64
 
 /** Unix seconds with their fraction, of the years 1 to 9999; NaN for what is no date. */
