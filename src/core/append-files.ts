@@ -19,10 +19,10 @@ export class AppendFiles {
     this.#head = head
   }
 
-  /** Appends a text to the file at a path. Throws as AppendFile does. */
-  append(path: string, text: string): void {
+  /** Appends lines to the file at a path. Throws as AppendFile does. */
+  append(path: string, lines: readonly string[]): void {
     let file = this.#open(path)
-    while (!file.append(text, this.#head)) {
+    while (!file.append(lines, this.#head)) {
       // Removed by somebody: what it held is gone with it, what comes goes to a new file.
       this.#forget(file)
       file = this.#open(path)

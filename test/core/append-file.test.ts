@@ -31,8 +31,8 @@ describe('a file', () => {
     const path = join(folder, 'a/b/c.log')
     const file = new AppendFile(path)
     expect(file.length).toBe(0)
-    file.append('é\n')
-    file.append('b\n')
+    file.append(['é'])
+    file.append(['b'])
     await file.sync()
     expect(file.length).toBe(5)
     expect(read(path)).toBe('é\nb\n')
@@ -42,10 +42,10 @@ describe('a file', () => {
 
   test('goes on behind what is there, and its head is not written again', () => {
     const path = join(folder, 'a')
-    for (const line of ['1\n', '2\n']) {
+    for (const line of ['1', '2']) {
       const file = new AppendFile(path)
-      file.append(line, 'head\n')
-      file.append(line, 'head\n')
+      file.append([line], 'head\n')
+      file.append([line], 'head\n')
       file.close()
     }
     expect(read(path)).toBe('head\n1\n1\n2\n2\n')
@@ -55,8 +55,8 @@ describe('a file', () => {
     const path = join(folder, 'a')
     writeFileSync(path, '{"half')
     const file = new AppendFile(path)
-    file.append('1\n')
-    file.append('2\n')
+    file.append(['1'])
+    file.append(['2'])
     expect(read(path)).toBe('{"half\n1\n2\n')
     file.close()
   })
@@ -64,19 +64,19 @@ describe('a file', () => {
   test('takes in what another process has appended, and what it has cut off', () => {
     const path = join(folder, 'a')
     const file = new AppendFile(path)
-    file.append('1\n')
+    file.append(['1'])
     appendFileSync(path, 'other\n')
-    file.append('2\n')
+    file.append(['2'])
     expect([read(path), file.length]).toEqual(['1\nother\n2\n', 10])
     writeFileSync(path, '')
-    file.append('3\n', 'head\n')
+    file.append(['3'], 'head\n')
     expect([read(path), file.length]).toEqual(['head\n3\n', 7])
     file.close()
   })
 
   test('can be synced while it is closed, and after', async () => {
     const file = new AppendFile(join(folder, 'a'))
-    file.append('1\n')
+    file.append(['1'])
     const syncing = file.sync()
     file.close()
     await syncing
@@ -121,10 +121,10 @@ describe('many files', () => {
 
   test('are closed beyond the limit, the least recently used first, and lose nothing', async () => {
     const files = new AppendFiles(2)
-    for (const name of ['a', 'b', 'a', 'c', 'a', 'b', 'c']) files.append(join(folder, name), `${name}\n`)
+    for (const name of ['a', 'b', 'a', 'c', 'a', 'b', 'c']) files.append(join(folder, name), [name])
     if (process.platform === 'linux') expect(openNow()).toEqual(['b', 'c'])
-    files.append(join(folder, 'b'), 'b\n')
-    files.append(join(folder, 'd'), 'd\n')
+    files.append(join(folder, 'b'), ['b'])
+    files.append(join(folder, 'd'), ['d'])
     if (process.platform === 'linux') expect(openNow()).toEqual(['b', 'd'])
     await files.sync()
     files.close()
@@ -136,9 +136,9 @@ describe('many files', () => {
   test('that are removed are made again, with their head', async () => {
     const files = new AppendFiles(10, 'head\n')
     const path = join(folder, 'x/a')
-    files.append(path, '1\n')
+    files.append(path, ['1'])
     rmSync(join(folder, 'x'), { recursive: true })
-    files.append(path, '2\n')
+    files.append(path, ['2'])
     await files.sync()
     expect(read(path)).toBe('head\n2\n')
     files.close()
@@ -147,9 +147,9 @@ describe('many files', () => {
   test('that could not be synced are synced the next time', async () => {
     const files = new AppendFiles(1)
     const path = join(folder, 'x/a')
-    files.append(path, '1\n')
+    files.append(path, ['1'])
     // Closes the first; its folder is then a file, so that it cannot be opened to sync it.
-    files.append(join(folder, 'b'), '2\n')
+    files.append(join(folder, 'b'), ['2'])
     rmSync(join(folder, 'x'), { recursive: true })
     writeFileSync(join(folder, 'x'), '')
     await expect(files.sync()).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
@@ -166,18 +166,21 @@ afterAll(() => disk?.remove())
 
 describe.skipIf(disk === undefined)('on a full disk (needs the right to mount one)', () => {
   const on = (name: string) => join(disk?.folder ?? '', name)
-  const large = `${'x'.repeat(9_999)}\n`
+  const large = 'x'.repeat(9_999)
 
   test('a write that does not fit whole leaves nothing, and the same write works when there is room', () => {
     const file = new AppendFile(on('a'))
-    file.append('first\n')
+    file.append(['first'])
     writeFileSync(on('filler'), 'x'.repeat(50_000))
-    expect(failure(() => file.append(large.repeat(3)))).toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
-    expect(failure(() => file.append(large.repeat(3))).message).toContain(`cannot write ${on('a')}: ENOSPC`)
+    expect(failure(() => file.append([large, large, large]))).toMatchObject({
+      code: 'OUTPUT_UNAVAILABLE',
+      retriable: true,
+    })
+    expect(failure(() => file.append([large, large, large])).message).toContain(`cannot write ${on('a')}: ENOSPC`)
     expect([read(on('a')), file.length]).toEqual(['first\n', 6])
     rmSync(on('filler'))
-    file.append(large.repeat(3))
-    expect([read(on('a')), file.length]).toEqual([`first\n${large.repeat(3)}`, 30_006])
+    file.append([large, large, large])
+    expect([read(on('a')), file.length]).toEqual([`first\n${`${large}\n`.repeat(3)}`, 30_006])
     file.close()
   })
 })

@@ -131,7 +131,7 @@ export const outputArchive = defineAction({
 
     function append({ path, lines, events }: Group): void {
       try {
-        files.append(path, `${lines.join('\n')}\n`)
+        files.append(path, lines)
       } catch (error) {
         if (!target.hasFields || !isFaultOfPath(error) || !isWritable(target.fixed)) throw error
         for (const event of events) deadLetter(event, refusal('OUTPUT_REJECTED', error))
