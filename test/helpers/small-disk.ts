@@ -21,7 +21,8 @@ export function mountSmallDisk(kilobytes: number): SmallDisk | undefined {
   return {
     folder,
     remove() {
-      execFileSync('umount', [folder])
+      // Lazily: a test that failed may still have a file open.
+      execFileSync('umount', ['-l', folder])
       rmSync(folder, { recursive: true })
     },
   }
