@@ -10,7 +10,7 @@ import { compileField } from '../../core/field.ts'
 import { stringifyJson } from '../../core/json.ts'
 import { fieldParam, outputParams } from '../../core/params.ts'
 import { compilePath, pathTemplateParam } from '../../core/path-template.ts'
-import { createDateReader, type DateReader } from '../../core/time/parse-date.ts'
+import { createDateReader } from '../../core/time/parse-date.ts'
 import { utc } from '../../core/time/zone.ts'
 
 /** What goes to one file in one write. */
@@ -96,7 +96,7 @@ export const outputArchive = defineAction({
   ],
   create({ path_template, time_key, fields, max_open_files }, { clock, deadLetter }) {
     const target = compilePath(path_template)
-    const timeOf = createTimeOf(time_key, createDateReader({ zone: utc, now: () => clock.now() }))
+    const timeOf = createTimeOf(time_key, () => clock.now())
     const csv = fields === undefined ? undefined : createCsv(fields)
     const line = csv?.line ?? stringifyJson
     const files = new AppendFiles(max_open_files, csv?.head)
@@ -158,9 +158,10 @@ export const outputArchive = defineAction({
   },
 })
 
-function createTimeOf(timeKey: string | undefined, read: DateReader): (event: Event) => number {
+function createTimeOf(timeKey: string | undefined, now: () => number): (event: Event) => number {
   if (timeKey === undefined) return (event) => event.timestamp
   const field = compileField(timeKey)
+  const read = createDateReader({ zone: utc, now })
   return ({ record }) => {
     const value = field.get(record)
     if (value === undefined) throw new FeedooError('FIELD_MISSING', `the event has no field ${timeKey}`)

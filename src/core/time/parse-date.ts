@@ -1,5 +1,6 @@
 // A date in whatever form a record holds it, as Unix seconds.
-import { strict as chrono } from 'chrono-node/en'
+import { createRequire } from 'node:module'
+import type { Chrono } from 'chrono-node/en'
 import { daysFromDate, maxTime, minTime, secondsPerDay } from './calendar.ts'
 import { epochFromNumber } from './epoch.ts'
 import { createDateScanner, type DateContext } from './scan-date.ts'
@@ -19,12 +20,13 @@ export type DateReader = (value: unknown) => number
  */
 export function createDateReader(context: DateContext): DateReader {
   const scan = createDateScanner(context)
+  const chrono = loadChrono()
   return (value) => {
     let time: number
     if (typeof value === 'string') {
       if (value.length > maxLength) return Number.NaN
       const text = value.trim()
-      time = scan(text) ?? readProse(text, context)
+      time = scan(text) ?? readProse(text, chrono, context)
     } else if (typeof value === 'number' || typeof value === 'bigint') {
       time = epochFromNumber(value)
     } else if (value instanceof Date) {
@@ -36,8 +38,14 @@ export function createDateReader(context: DateContext): DateReader {
   }
 }
 
+/** Loaded when a reader is made: it takes longer to load than most pipelines without dates take to start. */
+function loadChrono(): Chrono {
+  const { strict } = createRequire(import.meta.url)('chrono-node/en') as { strict: Chrono }
+  return strict
+}
+
 /** What people write: `5 October 2023, 3:04 PM`, `10/05/2023` (month first), `2 hours ago`. */
-function readProse(text: string, { zone, now }: DateContext): number {
+function readProse(text: string, chrono: Chrono, { zone, now }: DateContext): number {
   // Without a digit there is no date that strict chrono takes.
   if (text.length > maxChronoLength || !/\d/.test(text)) return Number.NaN
   const clock = now()
