@@ -3,6 +3,8 @@ import type { TextEncoding } from './text-encoding.ts'
 
 /** Bytes that are shown of a line that was too long. */
 const shownLimit = 64 * 1024
+/** Bytes decoded in one go: V8 keeps strings beyond 128 KiB outside of its young generation, where each costs page faults. */
+const textLimit = 64 * 1024
 /** Bytes first set aside for an unfinished line. */
 const firstCapacity = 1024
 
@@ -65,7 +67,7 @@ export class LineSplitter {
       start = first + unit
       this.#endHeld(bytes.subarray(0, first))
     }
-    const end = this.#lastNewline(bytes) + unit
+    const end = this.#lastNewline(bytes, bytes.length) + unit
     if (end - start <= this.#maxLine) this.#emit(bytes, start, end)
     else this.#walk(bytes, start, end)
     this.#hold(bytes.subarray(end))
@@ -121,7 +123,15 @@ export class LineSplitter {
   }
 
   #emit(bytes: Buffer, start: number, end: number): void {
-    if (end > start) this.#send(this.#encoding.decode(bytes, start, end))
+    let from = start
+    while (end - from > textLimit) {
+      const last = this.#lastNewline(bytes, from + textLimit - 1)
+      // Before `from` when the line that begins there is longer by itself.
+      const stop = (last < from ? this.#newline(bytes, from) : last) + this.#encoding.unit
+      this.#send(this.#encoding.decode(bytes, from, stop))
+      from = stop
+    }
+    if (end > from) this.#send(this.#encoding.decode(bytes, from, end))
   }
 
   #send(text: string): void {
@@ -168,10 +178,10 @@ export class LineSplitter {
     return at
   }
 
-  #lastNewline(bytes: Buffer): number {
+  #lastNewline(bytes: Buffer, from: number): number {
     const { newline, unit } = this.#encoding
-    if (unit === 1) return bytes.lastIndexOf(10)
-    let at = bytes.lastIndexOf(newline)
+    if (unit === 1) return bytes.lastIndexOf(10, from)
+    let at = bytes.lastIndexOf(newline, from)
     while (at > 0 && at % unit !== 0) at = bytes.lastIndexOf(newline, at - 1)
     return at
   }

@@ -91,6 +91,20 @@ describe('LineSplitter', () => {
     expect(result.pending).toBe(0)
   })
 
+  it.each(Object.keys(bytes))('gives a large chunk of %s out in several texts, of whole lines', (label) => {
+    // U+0A0A holds the byte of a newline in UTF-16; latin1 knows it not.
+    const odd = label === 'latin1' ? 'é' : '\u0a0a'
+    const lengths = [0, 70_000, 1, 30_000, 40_000, 65_535, 65_536, 12, 200_000, 3, ...Array(3000).fill(99)]
+    const lines = lengths.map((length) => odd.repeat(length))
+    const text = lines.map((line) => `${line}\n`).join('')
+    const texts: string[] = []
+    const splitter = new LineSplitter(encodingOf(label), 1_000_000, { lines: (some) => texts.push(some), tooLong() {} })
+    splitter.push((bytes[label] as (text: string) => Buffer)(text))
+    expect(texts.join('') === text).toBe(true)
+    expect(texts.every((some) => some.endsWith('\n'))).toBe(true)
+    expect(texts.length).toBeGreaterThan(5)
+  })
+
   it('holds half a line, and tells how many bytes of it there are', () => {
     expect(split('utf-8', [Buffer.from('a\nhal')]).unfinished).toBe('hal')
   })
