@@ -4,6 +4,7 @@ import { filterRemoveKeys } from './filter/filter_remove_keys.ts'
 import { filterRename } from './filter/filter_rename.ts'
 import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
+import { inputFile } from './input/input_file.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputStdout } from './output/output_stdout.ts'
 import { parserJson } from './parser/parser_json.ts'
@@ -11,6 +12,7 @@ import { parserRegex } from './parser/parser_regex.ts'
 
 export const actions = [
   inputDummy,
+  inputFile,
   parserJson,
   parserRegex,
   filterRename,

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { systemCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Newcomers } from './newcomers.ts'
-import { isRotationOf } from './rotation.ts'
+import { compareContent, isRotationOf } from './rotation.ts'
 import { type LineOptions, TailFile } from './tail-file.ts'
 import { type Found, walk } from './walk.ts'
 
@@ -84,6 +84,7 @@ export class TailSet {
     // Oldest first: the order in which a person would read them.
     found.sort((a, b) => (BigInt(a.stat.mtime) < BigInt(b.stat.mtime) ? -1 : 1))
     const paths = new Map([...this.live].map((file) => [file, file.path]))
+    await this.#freeInodes(found, lost)
     const { seen, strangers } = this.#recognise(found, lost)
     await this.#missSome(seen)
     await this.#meet(strangers, paths, settled, warned)
@@ -116,6 +117,19 @@ export class TailSet {
 
   async close(): Promise<void> {
     for (const file of this.live) await file.close()
+  }
+
+  /** Takes the inode from a file that was read to its end, where a copy that is looked for has got it. */
+  async #freeInodes(found: readonly Found[], lost: readonly TailFile[]): Promise<void> {
+    for (const { path, stat } of found) {
+      const file = this.#byKey.get(stat.key)
+      if (file?.state !== 'gone' || lost.includes(file) || this.#matches(path)) continue
+      // What cannot be read is not the copy that is looked for.
+      const comparison = await compareContent(path, file).catch(() => undefined)
+      if (comparison === undefined || comparison.likeness === 'same') continue
+      this.#byKey.delete(file.key)
+      file.key = ''
+    }
   }
 
   #recognise(found: readonly Found[], lost: readonly TailFile[]): { seen: Set<TailFile>; strangers: Found[] } {

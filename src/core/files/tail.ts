@@ -15,6 +15,8 @@ const windowSize = 16 * 1024 * 1024
 const quietScans = 3
 /** Chunks after which an open file makes room for one that waits to be opened. */
 const turn = 16
+/** Scans in a row that are made without waiting. */
+const maxRepeats = 10
 /** Seconds between two reports of progress. */
 const progressInterval = 0.2
 
@@ -37,11 +39,13 @@ export async function tail(options: TailOptions, run: InputRun): Promise<void> {
   const reader = new Reader(options, set, run)
   const hint = options.once ? undefined : wakeUp(options.root, options.deep, options.clock, options.log, run.signal)
   try {
-    while (!run.signal.aborted) {
+    for (let repeats = 0; !run.signal.aborted; ) {
       await set.scan(options.once)
       await reader.rounds()
       await reader.tidy()
-      if (set.again) continue
+      // Not without end: a file system whose inodes change by themselves would have every scan ask for another.
+      repeats = set.again ? repeats + 1 : 0
+      if (set.again && repeats < maxRepeats) continue
       if (!options.once) await hint?.wait(reader.busy ? 0 : options.refreshInterval)
       else if (!reader.busy) break
     }
