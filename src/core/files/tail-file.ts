@@ -1,10 +1,7 @@
 // One file that is read line by line as it grows: where it stands, and by what it is known again.
 import { type FileHandle, stat } from 'node:fs/promises'
-import { z } from 'zod'
 import type { Json } from '../action.ts'
-import type { Clock } from '../clock.ts'
-import { FeedooError } from '../errors.ts'
-import { type Event, setOwn } from '../event.ts'
+import type { Event } from '../event.ts'
 import { type Compression, compressionOf, type Decompressor, decompressor } from './decompress.ts'
 import {
   beforeLimit,
@@ -16,26 +13,16 @@ import {
   lastBytes,
   noFingerprint,
 } from './fingerprint.ts'
-import { type LineSink, LineSplitter } from './line-splitter.ts'
+import { LineEvents, type LineOptions } from './line-events.ts'
+import { LineSplitter } from './line-splitter.ts'
+import { lastLineEnd, readPosition } from './position.ts'
 import { type Content, openFile, readRange } from './rotation.ts'
-import type { TextEncoding } from './text-encoding.ts'
 import { type FileStat, fileStat } from './walk.ts'
 
 /** Bytes read at a time. */
 export const chunkSize = 256 * 1024
 /** Bytes read at a time of a compressed file. */
 const rawChunkSize = 64 * 1024
-
-export interface LineOptions {
-  tag: string
-  /** Field that gets the path of the file. */
-  pathKey?: string | undefined
-  encoding: TextEncoding
-  /** Bytes of the longest line. */
-  maxLine: number
-  clock: Clock
-  deadLetter(event: Event, error: FeedooError): void
-}
 
 export interface Batch {
   events: Event[]
@@ -48,17 +35,6 @@ export interface Batch {
  * now. `moved`: the path leads elsewhere; the next scan will tell.
  */
 export type Step = Batch | 'end' | 'replaced' | 'moved'
-
-const print = z.object({ length: z.int().min(0), hash: z.string() })
-const stored = z.object({
-  path: z.string(),
-  key: z.string(),
-  offset: z.int().min(0),
-  head: print,
-  before: print,
-  skip: z.boolean().optional(),
-  done: z.string().optional(),
-})
 
 export class TailFile implements Content {
   /** Key of its position. */
@@ -105,6 +81,7 @@ export class TailFile implements Content {
   rawRead = 0
 
   readonly #options: LineOptions
+  readonly #lines: LineEvents
   #mtime = ''
   /** Size and time of change of a compressed file that was read to its end. */
   #done = ''
@@ -118,8 +95,6 @@ export class TailFile implements Content {
   #headBytes: Buffer = Buffer.alloc(0)
   /** The bytes before `#read`. */
   #last: Buffer = Buffer.alloc(0)
-  #events: Event[] = []
-  #timestamp = 0
 
   constructor(id: string, path: string, key: string, options: LineOptions) {
     this.id = id
@@ -127,17 +102,18 @@ export class TailFile implements Content {
     this.key = key
     this.compression = compressionOf(path)
     this.#options = options
+    this.#lines = new LineEvents(options)
   }
 
   /** A file as a stored position tells of it, or undefined when the position is of no known form. */
   static restore(id: string, position: Json, options: LineOptions): TailFile | undefined {
-    const { success, data } = stored.safeParse(position)
-    if (!success) return undefined
+    const data = readPosition(position)
+    if (data === undefined) return undefined
     const file = new TailFile(id, data.path, data.key, options)
     file.state = 'gone'
     file.adopt(data)
-    file.#skip = data.skip ?? false
-    file.#done = data.done ?? ''
+    file.#skip = data.skip
+    file.#done = data.done
     return file
   }
 
@@ -245,12 +221,12 @@ export class TailFile implements Content {
 
   /** The last line, which no newline ends, as nothing more will come. */
   flush(): Batch {
-    this.#begin()
+    this.#lines.begin(this.path)
     this.#splitter?.finish()
     this.#skip = false
     this.offset = this.#read
     this.before = fingerprint(this.#last)
-    return { events: this.#events, bytes: 0 }
+    return { events: this.#lines.batch, bytes: 0 }
   }
 
   /** Marks a compressed file as read as far as it goes. Returns the text of the line that was cut off, if any. */
@@ -277,8 +253,8 @@ export class TailFile implements Content {
   }
 
   #reopenLater(): void {
-    if (this.#ending) this.#handle?.close().catch(() => {})
-    if (this.#ending) this.#handle = undefined
+    // Opened again, a closed decoder starts anew; that the old descriptor closes matters to nobody.
+    if (this.#ending) this.close().catch(() => {})
     this.#ending = false
     this.finished = false
     this.#done = ''
@@ -310,7 +286,7 @@ export class TailFile implements Content {
       await handle.close()
       throw error
     }
-    this.#splitter = new LineSplitter(this.#options.encoding, this.#options.maxLine, this.#sink(), {
+    this.#splitter = new LineSplitter(this.#options.encoding, this.#options.maxLine, this.#lines, {
       skipping: this.#skip,
       atStart: this.offset === 0,
     })
@@ -322,13 +298,9 @@ export class TailFile implements Content {
   async #seekEnd(handle: FileHandle, size: number): Promise<void> {
     this.fromEnd = false
     const { encoding, maxLine } = this.#options
-    const from = Math.max(0, size - maxLine)
-    const bytes = await readRange(handle, from - (from % encoding.unit), size)
-    let at = bytes.lastIndexOf(encoding.newline)
-    while (at > 0 && at % encoding.unit !== 0) at = bytes.lastIndexOf(encoding.newline, at - 1)
-    this.#skip = at === -1 && from > 0
-    this.offset =
-      at === -1 ? (from === 0 ? 0 : size - (size % encoding.unit)) : size - bytes.length + at + encoding.unit
+    const end = await lastLineEnd(handle, size, encoding, maxLine)
+    this.offset = end.offset
+    this.#skip = end.skip
     this.head = fingerprint(await readRange(handle, 0, Math.min(headLimit, this.offset)))
     this.before = fingerprint(await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset))
   }
@@ -388,7 +360,7 @@ export class TailFile implements Content {
   #take(bytes: Buffer): Batch {
     const splitter = this.#splitter
     if (splitter === undefined) return { events: [], bytes: 0 }
-    this.#begin()
+    this.#lines.begin(this.path)
     splitter.push(bytes)
     const head = growHead(this.#headBytes, bytes, this.#read)
     if (head !== this.#headBytes) {
@@ -404,52 +376,8 @@ export class TailFile implements Content {
     }
     this.#last = lastBytes(this.#last, bytes, bytes.length)
     this.#skip = splitter.skipping
-    return { events: this.#events, bytes: bytes.length }
+    return { events: this.#lines.batch, bytes: bytes.length }
   }
-
-  #begin(): void {
-    this.#events = []
-    this.#timestamp = this.#options.clock.now()
-  }
-
-  #sink(): LineSink {
-    const { tag, pathKey, maxLine, deadLetter } = this.#options
-    return {
-      lines: (text) => {
-        if (pathKey === undefined) addEvents(this.#events, text, tag, this.#timestamp)
-        else addEventsWithPath(this.#events, text, tag, this.#timestamp, pathKey, this.path)
-      },
-      tooLong: (start) => {
-        const record = { log: start }
-        if (pathKey !== undefined) setOwn(record, pathKey, this.path)
-        const message = `a line in ${this.path} is longer than ${maxLine} bytes`
-        deadLetter({ tag, timestamp: this.#timestamp, record }, new FeedooError('LINE_TOO_LONG', message))
-      },
-    }
-  }
-}
-
-/** The hot loop: one event a line, and nothing else made. */
-function addEvents(events: Event[], text: string, tag: string, timestamp: number): void {
-  let start = 0
-  for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
-    const stop = end > start && text.charCodeAt(end - 1) === 13 ? end - 1 : end
-    events.push({ tag, timestamp, record: { log: text.slice(start, stop) } })
-    start = end + 1
-  }
-}
-
-function addEventsWithPath(
-  events: Event[],
-  text: string,
-  tag: string,
-  timestamp: number,
-  key: string,
-  path: string,
-): void {
-  const from = events.length
-  addEvents(events, text, tag, timestamp)
-  for (let i = from; i < events.length; i++) setOwn((events[i] as Event).record, key, path)
 }
 
 async function closing<T>(handle: FileHandle, result: T): Promise<T> {

@@ -3,9 +3,10 @@ import type { Json, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import { systemCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import type { LineOptions } from './line-events.ts'
 import { Newcomers } from './newcomers.ts'
 import { compareContent, isRotationOf } from './rotation.ts'
-import { type LineOptions, TailFile } from './tail-file.ts'
+import { TailFile } from './tail-file.ts'
 import { type Found, walk } from './walk.ts'
 
 export interface TailSetOptions {

@@ -285,6 +285,20 @@ describe('input_file, following', () => {
     await vi.waitFor(async () => expect(await readdir(dir)).toEqual([]), { timeout: 10_000 })
   })
 
+  it('stops at full speed with every line it read out, and goes on behind them', async () => {
+    const dir = await scratch()
+    const file = join(dir, 'a.log')
+    const lines = numbered('x', 0, 300_000)
+    await writeFile(file, text(lines))
+    const run = tail({ path_pattern: file })
+    await vi.waitFor(() => expect(run.out.length).toBeGreaterThan(0), { interval: 1 })
+    await run.stop()
+    const rest = tail({ path_pattern: file, once: true }, run.positions)
+    await rest.ended
+    // Not toEqual: it would take seconds to say that so many are equal.
+    expect([...run.lines(), ...rest.lines()].join() === lines.join()).toBe(true)
+  })
+
   it('closes idle files and opens them again when they change', async () => {
     const dir = await scratch()
     const files = Array.from({ length: 12 }, (_, i) => join(dir, `${i}.log`))
