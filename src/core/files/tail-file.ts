@@ -1,5 +1,7 @@
 // One file that is read line by line as it grows: where it stands, and by what it is known again.
+import { readSync } from 'node:fs'
 import { type FileHandle, stat } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Json } from '../action.ts'
 import type { Event } from '../event.ts'
 import { type Compression, compressionOf, type Decompressor, decompressor } from './decompress.ts'
@@ -314,7 +316,10 @@ export class TailFile implements Content {
     }
     // Each read begins with bytes that are known: so a file that was truncated and has grown again is never mixed up.
     const known = this.#last.length
-    const { bytesRead } = await handle.read(buffer, 0, known + chunkSize, this.#read - known)
+    // Synchronous: the bytes are mostly in the page cache, and another thread's copy of them would be in the cache of
+    // another core. Others get their turn in between.
+    await nextTurn()
+    const bytesRead = readSync(handle.fd, buffer, 0, known + chunkSize, this.#read - known)
     if (bytesRead < known || buffer.compare(this.#last, 0, known, 0, known) !== 0) return 'replaced'
     if (bytesRead === known) return 'end'
     this.rawRead += bytesRead - known
