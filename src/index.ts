@@ -2,7 +2,7 @@
 export { z } from 'zod'
 export * from './core/action.ts'
 export type { Clock } from './core/clock.ts'
-export { type ErrorCode, FeedooError } from './core/errors.ts'
+export { type ErrorCode, FeedooError, messageOf } from './core/errors.ts'
 export { assignOwn, cloneEvent, type Event, type EventRecord, isPlainObject, setOwn } from './core/event.ts'
 export { compileField, type Field } from './core/field.ts'
 export { createWindow, type Window } from './core/in-flight.ts'

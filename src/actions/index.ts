@@ -1,5 +1,24 @@
 // Every built-in action, in the order of the reference. The only place that names them all.
+import { filterDate } from './filter/filter_date.ts'
+import { filterRemoveKeys } from './filter/filter_remove_keys.ts'
+import { filterRename } from './filter/filter_rename.ts'
+import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
+import { inputFile } from './input/input_file.ts'
+import { outputArchive } from './output/output_archive.ts'
 import { outputStdout } from './output/output_stdout.ts'
+import { parserJson } from './parser/parser_json.ts'
+import { parserRegex } from './parser/parser_regex.ts'
 
-export const actions = [inputDummy, outputStdout] as const
+export const actions = [
+  inputDummy,
+  inputFile,
+  parserJson,
+  parserRegex,
+  filterRename,
+  filterRemoveKeys,
+  filterRetag,
+  filterDate,
+  outputStdout,
+  outputArchive,
+] as const

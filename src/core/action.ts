@@ -164,6 +164,8 @@ export function defineAction<P extends z.ZodObject>(
   spec: InputSpec<P> | ParserSpec<P> | FilterSpec<P> | OutputSpec<P>,
 ): ActionSpec {
   const { kind, name, summary, details, params, examples } = spec
+  // The types say so, but a plugin may be plain JavaScript. loadActions checks the rest.
+  if (typeof spec.create !== 'function') throw new TypeError(`${name}: it needs create(params, context)`)
   return Object.freeze({
     kind,
     name,

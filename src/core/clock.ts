@@ -34,9 +34,14 @@ export class VirtualClock implements Clock {
 
   sleep(seconds: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      if (signal?.aborted) return resolve()
-      this.#sleepers.push({ due: this.#now + seconds, wake: resolve })
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      if (seconds <= 0 || signal?.aborted) return resolve()
+      const sleeper = { due: this.#now + seconds, wake: resolve }
+      this.#sleepers.push(sleeper)
+      const giveUp = () => {
+        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
+        resolve()
+      }
+      signal?.addEventListener('abort', giveUp, { once: true })
     })
   }
 

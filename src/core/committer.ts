@@ -18,6 +18,7 @@ interface Waiter {
   input: number
   events: number
   position: Position | undefined
+  urgent: boolean
   resolve(): void
 }
 
@@ -26,7 +27,7 @@ export interface CommitterOptions {
   /** Seconds; a shorter time-out of an output makes commits come sooner. */
   interval: number
   save: SavePositions
-  /** Called when a commit fails: only when the shutdown time is over. */
+  /** Called when a commit fails: what it held is not safe, and there is no further commit. */
   failed(error: unknown): void
 }
 
@@ -40,6 +41,7 @@ export class Committer {
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Immediate | undefined
   #running: Promise<void> | undefined
+  #broken = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
@@ -50,18 +52,18 @@ export class Committer {
   whenSafe(input: number, events: number, position: Position | undefined, urgent: boolean): Promise<void> {
     this.inFlight += events
     return new Promise((resolve) => {
-      this.#waiters.push({ input, events, position, resolve })
+      this.#waiters.push({ input, events, position, urgent, resolve })
       this.#schedule(urgent || this.inFlight >= commitEvents)
     })
   }
 
-  /** Commits until nothing waits. */
+  /** Commits until nothing waits. Throws when a commit fails. */
   async drain(): Promise<void> {
     while (this.#waiters.length > 0 || this.#running !== undefined) await this.#commit()
   }
 
   #schedule(now: boolean): void {
-    if (this.#running !== undefined) return
+    if (this.#running !== undefined || this.#broken) return
     if (now) {
       // Not in this turn: what other connections have ready joins the same commit.
       this.#soon ??= setImmediate(() => this.#start())
@@ -71,7 +73,8 @@ export class Committer {
   }
 
   #start(): void {
-    this.#commit().catch((error: unknown) => this.#options.failed(error))
+    // `failed` has been told.
+    this.#commit().catch(() => {})
   }
 
   #commit(): Promise<void> {
@@ -81,7 +84,8 @@ export class Committer {
     this.#soon = undefined
     this.#running ??= this.#commitOnce().finally(() => {
       this.#running = undefined
-      if (this.#waiters.length > 0) this.#schedule(this.inFlight >= commitEvents)
+      if (this.#waiters.length === 0) return
+      this.#schedule(this.inFlight >= commitEvents || this.#waiters.some((waiter) => waiter.urgent))
     })
     return this.#running
   }
@@ -91,11 +95,13 @@ export class Committer {
     this.#waiters = []
     try {
       await Promise.all(this.#options.safePoints.map((point) => point.makeSafe()))
+      this.#savePositions(waiters)
     } catch (error) {
       this.#waiters = [...waiters, ...this.#waiters]
+      this.#broken = true
+      this.#options.failed(error)
       throw error
     }
-    this.#savePositions(waiters)
     this.commits++
     for (const waiter of waiters) {
       this.inFlight -= waiter.events

@@ -12,6 +12,8 @@ import type { Logger } from './log.ts'
 const warningInterval = 60
 /** Characters of a record that are shown in a warning, or kept of one that cannot be written as JSON. */
 const sampleLength = 500
+/** Characters written in one go: a batch of large records need not be one string. */
+const pieceLength = 1024 * 1024
 
 /** One dead letter: what a line of the file holds. */
 export function deadLetter(pipeline: string, action: string, event: Event, error: FeedooError, now: number): Event {
@@ -26,19 +28,19 @@ export function deadLetter(pipeline: string, action: string, event: Event, error
       reason: error.message,
       tag: event.tag,
       timestamp: event.timestamp,
-      ...writable(event.record),
+      record: event.record,
     },
   }
 }
 
-/** `record` when it can be written; else its beginning, as text. */
-function writable(record: unknown): { record: unknown } | { record_text: string } {
+/** A dead letter as JSON; its `record` becomes `record_text`, how it begins, when it cannot be written. */
+function textOf(letter: Event): string {
   try {
-    stringifyJson(record)
-    return { record }
+    return stringifyJson(letter.record)
   } catch {
-    // Nested too deep for JSON: a person still sees how it began.
-    return { record_text: inspect(record, { depth: 4 }).slice(0, sampleLength) }
+    // Nested too deep, or too long for a string: a person still sees how it began.
+    const { record, ...rest } = letter.record
+    return stringifyJson({ ...rest, record_text: inspect(record, { depth: 4 }).slice(0, sampleLength) })
   }
 }
 
@@ -48,12 +50,17 @@ export function deadLetterFile(path: string): Output {
   let broken = false
   return {
     async write(events) {
-      let text = ''
-      for (const event of events) text += `${stringifyJson(event.record)}\n`
       try {
         file ??= await open(path, 'a', 0o640)
         // A write that failed may have left half a line: end it.
-        await file.appendFile(broken ? `\n${text}` : text)
+        let text = broken ? '\n' : ''
+        for (const event of events) {
+          text += `${textOf(event)}\n`
+          if (text.length < pieceLength) continue
+          await file.appendFile(text)
+          text = ''
+        }
+        await file.appendFile(text)
         broken = false
       } catch (cause) {
         broken = true
@@ -74,22 +81,30 @@ export function deadLetterFile(path: string): Output {
   }
 }
 
-/** Says in the log, at most once a minute an action, how many dead letters there were, with one of them. */
+/**
+ * Says in the log, at most once a minute an action, how many dead letters there were, with one of them; and at the
+ * end, how many came since.
+ */
 export function deadLetterWarnings(log: Logger, clock: Clock): Output {
-  const actions = new Map<string, { since: number; count: number }>()
+  const actions = new Map<string, { since: number; count: number; sample: string }>()
+  const warn = (action: string, { count, sample }: { count: number; sample: string }) =>
+    log.warn({ action, count, sample }, 'events could not be handled; set dead_letters to keep them')
   return {
     async write(events) {
       for (const event of events) {
-        const action = String(event.record['action'])
-        const seen = actions.get(action) ?? { since: Number.NEGATIVE_INFINITY, count: 0 }
+        const action = String(event.record.action)
+        const seen = actions.get(action) ?? { since: Number.NEGATIVE_INFINITY, count: 0, sample: '' }
         actions.set(action, seen)
         seen.count++
+        if (seen.count === 1) seen.sample = textOf(event).slice(0, sampleLength)
         if (clock.now() - seen.since < warningInterval) continue
-        const sample = stringifyJson(event.record).slice(0, sampleLength)
-        log.warn({ action, count: seen.count, sample }, 'events could not be handled; set dead_letters to keep them')
+        warn(action, seen)
         seen.since = clock.now()
         seen.count = 0
       }
+    },
+    async close() {
+      for (const [action, seen] of actions) if (seen.count > 0) warn(action, seen)
     },
   }
 }

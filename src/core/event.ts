@@ -29,13 +29,80 @@ export function assignOwn(target: EventRecord, source: EventRecord): EventRecord
   return target
 }
 
-/** A deep copy of plain data. Buffers and dates are shared: nobody writes to them. */
+/** A copy without some keys. Deleting them would turn the record into a dictionary, which is slow to read and write. */
+export function copyWithout(record: EventRecord, keys: ReadonlySet<string>): EventRecord {
+  const copy: EventRecord = {}
+  // A record inherits nothing enumerable: for-in sees its own keys, for less than Object.keys costs.
+  for (const key in record) {
+    if (!keys.has(key)) setOwn(copy, key, record[key])
+  }
+  return copy
+}
+
+/** Levels that are copied by recursion; what lies deeper is copied without the stack, which it could overflow. */
+const recursionDepth = 200
+/** Levels that are copied at all: what is deeper holds itself, or is an attack. */
+const maxDepth = 200_000
+
+/**
+ * A deep copy of plain data, down to 200,000 levels: a RangeError past them. Buffers and dates are shared: nobody
+ * writes to them.
+ */
 export function cloneValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(cloneValue)
+  return cloneLevel(value, 0)
+}
+
+function cloneLevel(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > recursionDepth) return cloneDeep(value)
+  if (Array.isArray(value)) {
+    const list: unknown[] = []
+    for (const item of value) list.push(cloneLevel(item, depth + 1))
+    return list
+  }
   if (!isPlainObject(value)) return value
   const copy: EventRecord = {}
-  for (const key of Object.keys(value)) setOwn(copy, key, cloneValue(value[key]))
+  for (const key of Object.keys(value)) setOwn(copy, key, cloneLevel(value[key], depth + 1))
   return copy
+}
+
+interface Todo {
+  value: unknown
+  depth: number
+  put(copy: unknown): void
+}
+
+function cloneDeep(value: unknown): unknown {
+  const top: unknown[] = []
+  const todo: Todo[] = [{ value, depth: recursionDepth, put: (copy) => top.push(copy) }]
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const { value: source, put } = next
+    const depth = next.depth + 1
+    if (depth > maxDepth) throw new RangeError(`nested more than ${maxDepth} levels deep`)
+    if (Array.isArray(source)) {
+      const list: unknown[] = new Array(source.length)
+      put(list)
+      source.forEach((item, index) => {
+        todo.push({
+          value: item,
+          depth,
+          put: (copy) => {
+            list[index] = copy
+          },
+        })
+      })
+    } else if (isPlainObject(source)) {
+      const copy: EventRecord = {}
+      put(copy)
+      // From the last key to the first, because the last one pushed is copied first: keys keep their order.
+      for (const key of Object.keys(source).reverse()) {
+        todo.push({ value: source[key], depth, put: (item) => setOwn(copy, key, item) })
+      }
+    } else {
+      put(source)
+    }
+  }
+  return top[0]
 }
 
 export function cloneEvent(event: Event): Event {
@@ -44,7 +111,7 @@ export function cloneEvent(event: Event): Event {
     timestamp: event.timestamp,
     record: cloneValue(event.record) as EventRecord,
   }
-  if (event.metadata !== undefined) copy.metadata = event.metadata
+  if (event.metadata !== undefined) copy.metadata = cloneValue(event.metadata) as EventRecord
   return copy
 }
 

@@ -26,9 +26,11 @@ export function compileField(path: string): Field {
       remove: (record) => removeKey(record, path),
     }
   }
+  const parents = parts.slice(0, -1)
+  const last = parts.at(-1) ?? ''
   return {
     path,
-    get: (record) => (Object.hasOwn(record, path) ? record[path] : getIn(record, parts, 0)),
+    get: (record) => (Object.hasOwn(record, path) ? record[path] : getIn(record, parts)),
     set: (record, value) => {
       if (!Object.hasOwn(record, path)) return setIn(record, parts, value)
       setOwn(record, path, value)
@@ -36,32 +38,32 @@ export function compileField(path: string): Field {
     },
     remove: (record) => {
       if (Object.hasOwn(record, path)) return removeKey(record, path)
-      const parent = getIn(record, parts.slice(0, -1), 0)
-      return removeKey(parent, parts.at(-1) ?? '')
+      return removeKey(getIn(record, parents), last)
     },
   }
 }
 
-function getIn(value: unknown, parts: readonly string[], from: number): unknown {
+/** The fields in an order in which they can be removed one by one: what lies deeper, or later in a list, comes first. */
+export function lastFirst(fields: readonly Field[]): readonly Field[] {
+  return [...fields].sort((a, b) => b.path.localeCompare(a.path, 'en', { numeric: true }))
+}
+
+function getIn(value: unknown, parts: readonly string[]): unknown {
   let current = value
-  for (let i = from; i < parts.length; i++) {
-    const part = parts[i] as string
-    if (Array.isArray(current)) {
-      current = isIndex(part) ? current[Number(part)] : undefined
-    } else if (isPlainObject(current) && Object.hasOwn(current, part)) {
-      current = current[part]
-    } else {
-      return undefined
-    }
-  }
+  for (const part of parts) current = child(current, part)
   return current
+}
+
+function child(value: unknown, part: string): unknown {
+  if (Array.isArray(value)) return isIndex(part) ? value[Number(part)] : undefined
+  return isPlainObject(value) && Object.hasOwn(value, part) ? value[part] : undefined
 }
 
 function setIn(record: EventRecord, parts: readonly string[], value: unknown): boolean {
   let current: unknown = record
   for (let i = 0; i < parts.length - 1; i++) {
     const part = parts[i] as string
-    let next = getIn(current, [part], 0)
+    let next = child(current, part)
     if (next === undefined) {
       if (!isPlainObject(current)) return false
       next = {}

@@ -18,7 +18,7 @@ function stringifyBig(value: unknown): string {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
   if ('toJSON' in value && typeof value.toJSON === 'function') return stringifyBig(value.toJSON())
-  if (Array.isArray(value)) return `[${value.map(stringifyBig).join(',')}]`
+  if (Array.isArray(value)) return `[${Array.from(value, stringifyBig).join(',')}]`
   const pairs = Object.entries(value).filter(([, item]) => item !== undefined)
   return `{${pairs.map(([key, item]) => `${JSON.stringify(key)}:${stringifyBig(item)}`).join(',')}}`
 }

@@ -1,6 +1,10 @@
 // Structured logs on standard error: JSON lines, or plain text on a terminal. Standard output belongs to the events.
 import { writeSync } from 'node:fs'
 import pino from 'pino'
+import { systemCode } from './errors.ts'
+
+/** Milliseconds before a full terminal is tried again. */
+const fullDelay = 5
 
 export type Logger = pino.Logger
 
@@ -27,7 +31,16 @@ export function createLogger(options: LogOptions, bindings: Record<string, unkno
 }
 
 function writePretty(line: string): void {
-  writeSync(2, prettyLine(line))
+  let rest = Buffer.from(prettyLine(line))
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(2, rest))
+    } catch (error) {
+      // A terminal that is gone must not take the daemon with it; one that is slow is waited for.
+      if (systemCode(error) !== 'EAGAIN') return
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fullDelay)
+    }
+  }
 }
 
 /** `12:30:01 WARN  pipeline web: the message (key=value ...)` */

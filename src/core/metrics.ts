@@ -32,6 +32,8 @@ export interface PipelineStats {
   commits: number
   /** Events not yet safe. */
   in_flight: number
+  /** False while the pipeline has failed and waits for its restart. */
+  up?: boolean
 }
 
 /** Adds to a map of counters that holds at most `limit` tags; the others are counted under `*`. */

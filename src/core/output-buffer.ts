@@ -29,6 +29,8 @@ export class OutputBuffer {
   readonly #policy: RetryPolicy
   #held: Event[] = []
   #chain: Promise<void> = Promise.resolve()
+  /** Calls that have not ended. */
+  #queued = 0
   #written = 0
   #synced = 0
   #failing = false
@@ -52,7 +54,7 @@ export class OutputBuffer {
     })
   }
 
-  /** The reason why the target does not take events right now, if it does not. */
+  /** Whether the target does not take events right now. */
   get failing(): boolean {
     return this.#failing
   }
@@ -65,24 +67,39 @@ export class OutputBuffer {
 
   /**
    * Resolves when every event added so far is in the target for good, or in the dead letters. Waits as long as the
-   * target is away; rejects only when the signal aborts.
+   * target is away; rejects when the signal aborts, or when the target cannot make safe what it has taken.
    */
-  async makeSafe(): Promise<void> {
+  makeSafe(): Promise<void> {
     if (this.#held.length > 0) this.#flush()
-    await this.#chain
-    if (this.#output.sync === undefined || this.#written === this.#synced) return
-    const upTo = this.#written
-    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
-    this.#synced = upTo
+    return this.#enqueue(() => this.#sync())
   }
 
   #flush(): void {
     const batch = this.#held
     this.#held = []
-    const written = this.#chain.then(() => this.#write(batch))
     // A rejection is seen by makeSafe; without this it would also count as unhandled in the meantime.
-    written.catch(() => {})
-    this.#chain = written
+    this.#enqueue(() => this.#write(batch)).catch(() => {})
+  }
+
+  /**
+   * Calls of the output never overlap, so they queue. After a rejection nothing further is tried. A call that need
+   * not wait starts in this turn: the sooner an output has made its text, the fewer events live long enough to be
+   * copied by the garbage collector.
+   */
+  #enqueue(call: () => Promise<void>): Promise<void> {
+    const queued = this.#queued === 0 ? call() : this.#chain.then(call)
+    this.#queued++
+    // Not on a rejection: the queue then stays closed.
+    this.#chain = queued.then(() => {
+      this.#queued--
+    })
+    return this.#chain
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#written === this.#synced) return
+    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
+    this.#synced = this.#written
   }
 
   async #write(batch: readonly Event[]): Promise<void> {

@@ -11,6 +11,8 @@ const glob = z
       context.addIssue({ code: 'custom', message: mistake.message, params: { index: mistake.index } })
     }
   })
+  // A title names the type in the reference.
+  .meta({ title: 'glob' })
 
 /** `match`: which tags an action takes. */
 export const matchParam = z
@@ -28,7 +30,7 @@ export const tagParam = z
   .regex(/^[^\p{Cc}]*$/u, 'a tag holds no control characters')
 
 /** A dotted path into a record. */
-export const fieldParam = z.string().min(1)
+export const fieldParam = z.string().min(1).meta({ title: 'field path' })
 
 /** What every output takes: the engine's buffer in front of it, and its retries. */
 export const outputParams = {

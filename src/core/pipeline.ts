@@ -47,6 +47,7 @@ interface Place {
 export class Pipeline {
   readonly name: string
   readonly #options: PipelineOptions
+  readonly #log: Logger
   readonly #places: Place[]
   readonly #router: Router
   readonly #steps: Emit[]
@@ -57,7 +58,12 @@ export class Pipeline {
   /** Places where a batch waits for an asynchronous filter, in order, with what has arrived there. */
   readonly #waits = new Map<number, Event[]>()
   #batches: Promise<void> = Promise.resolve()
+  /** Events emitted whose batch has not got through the asynchronous filters. */
+  #waiting = 0
   #events = 0
+  /** Rejects when events can no longer become safe: the time is up, or a commit failed. */
+  readonly #lost: Promise<never>
+  readonly #lose: (error: unknown) => void
   /** The place and event in hand, so that a throw is blamed on the right one. */
   #at = 0
   #event: Event | undefined
@@ -66,7 +72,14 @@ export class Pipeline {
     this.name = config.name
     this.#options = options
     const { clock } = options
+    let lose: (error: unknown) => void = () => {}
+    this.#lost = new Promise((_, reject) => {
+      lose = reject
+    })
+    this.#lost.catch(() => {})
+    this.#lose = lose
     const log = options.log.child({ pipeline: config.name })
+    this.#log = log
     const deadLetterOutput =
       options.deadLetters === undefined ? deadLetterWarnings(log, clock) : deadLetterFile(options.deadLetters)
     this.#deadLetterOutput = deadLetterOutput
@@ -96,7 +109,7 @@ export class Pipeline {
       safePoints: [{ makeSafe: () => this.#makeSafe(buffers) }],
       interval: Math.min(1, ...timeouts),
       save: (input, positions) => options.savePositions?.(input, positions),
-      failed: (error) => log.error({ code: 'SHUTDOWN_TIMEOUT' }, messageOf(error)),
+      failed: this.#lose,
     })
   }
 
@@ -107,23 +120,23 @@ export class Pipeline {
 
   /**
    * Runs until every input has ended or `signal` has aborted, then drains and closes. `giveUp` aborts when the time
-   * to drain is over. Throws what an input threw, and SHUTDOWN_TIMEOUT when events are left that are not safe.
+   * to drain is over. Throws what an input threw or why a commit failed, and SHUTDOWN_TIMEOUT when events are left
+   * that are not safe.
    */
   async run(signal: AbortSignal, giveUp?: AbortSignal): Promise<void> {
-    giveUp?.addEventListener('abort', () => this.#giveUp.abort(), { once: true })
+    if (giveUp?.aborted) this.#abandon()
+    giveUp?.addEventListener('abort', () => this.#abandon(), { once: true })
     const failed = new AbortController()
     const stop = AbortSignal.any([signal, failed.signal])
     const running = this.#places.flatMap((place, index) =>
       place.built.kind === 'input' ? [this.#runInput(place.built.action, index, stop)] : [],
     )
     try {
-      await Promise.all(running)
-    } catch (error) {
-      failed.abort()
-      await Promise.allSettled(running)
-      throw error
+      // Inputs wait for their events to be safe: what is lost must not be waited for.
+      await Promise.race([this.#drain(running, failed), this.#lost])
     } finally {
-      await this.#finish()
+      failed.abort()
+      await this.#close()
     }
   }
 
@@ -137,7 +150,7 @@ export class Pipeline {
       actions: this.#places.map((place, index) => this.#actionStats(place, index)),
       events: this.#events,
       commits: this.#committer.commits,
-      in_flight: this.#committer.inFlight,
+      in_flight: this.#committer.inFlight + this.#waiting,
     }
   }
 
@@ -146,17 +159,36 @@ export class Pipeline {
     return this.#places.filter((place) => place.buffer?.failing).map((place) => place.config.label)
   }
 
-  async #finish(): Promise<void> {
+  async #drain(running: readonly Promise<void>[], failed: AbortController): Promise<void> {
     try {
+      await Promise.all(running)
+    } catch (error) {
+      failed.abort()
+      await Promise.allSettled(running)
+      throw error
+    } finally {
       await this.#batches
       await this.#committer.drain()
-    } catch (cause) {
-      const left = this.#committer.inFlight
-      throw new FeedooError('SHUTDOWN_TIMEOUT', `${left} events could not be written in time`, { cause })
-    } finally {
-      for (const { built } of this.#places) await built.action.close?.()
-      await this.#deadLetterOutput.close?.()
     }
+  }
+
+  #abandon(): void {
+    const left = this.stats().in_flight
+    const what = left === 0 ? 'an input did not end in time' : `${left} events could not be written in time`
+    this.#lose(new FeedooError('SHUTDOWN_TIMEOUT', what))
+    this.#giveUp.abort()
+  }
+
+  /** Closes everything, also when something does not close well. */
+  async #close(): Promise<void> {
+    for (const { built, config } of this.#places) {
+      try {
+        await built.action.close?.()
+      } catch (error) {
+        this.#log.warn({ action: config.label }, `cannot close: ${messageOf(error)}`)
+      }
+    }
+    await this.#deadLetterOutput.close?.()
   }
 
   async #makeSafe(buffers: readonly OutputBuffer[]): Promise<void> {
@@ -174,15 +206,27 @@ export class Pipeline {
     })
   }
 
-  async #emit(place: number, events: readonly Event[], position: Position | undefined, urgent: boolean): Promise<void> {
-    this.#events += events.length
+  /** Not an async function: one that waits would hold the events, long written, until the commit. */
+  #emit(place: number, events: readonly Event[], position: Position | undefined, urgent: boolean): Promise<void> {
+    const count = events.length
+    this.#events += count
     if (this.#waits.size === 0) {
       this.#process(events, place + 1)
-    } else {
-      this.#batches = this.#batches.then(() => this.#processWaiting(events, place + 1))
-      await this.#batches
+      return this.#committer.whenSafe(place, count, position, urgent)
     }
-    await this.#committer.whenSafe(place, events.length, position, urgent)
+    this.#waiting += count
+    this.#batches = this.#processInTurn(events, place + 1)
+    return this.#whenProcessed(place, count, position, urgent)
+  }
+
+  async #whenProcessed(place: number, count: number, position: Position | undefined, urgent: boolean): Promise<void> {
+    await this.#batches
+    this.#waiting -= count
+    await this.#committer.whenSafe(place, count, position, urgent)
+  }
+
+  #processInTurn(events: readonly Event[], from: number): Promise<void> {
+    return this.#batches.then(() => this.#processWaiting(events, from))
   }
 
   /** Takes a batch through the actions that need not wait. */
@@ -210,16 +254,19 @@ export class Pipeline {
 
   async #applyBatch(place: number, events: readonly Event[]): Promise<readonly (readonly Event[])[]> {
     const filter = this.#places[place]?.built.action as Filter
-    const taken = events.filter((event) => this.#router.takes(event.tag, place))
+    const takes = events.map((event) => this.#router.takes(event.tag, place))
+    const taken = events.filter((_, index) => takes[index])
+    let results: readonly (readonly Event[])[] | undefined
     try {
-      const results = (await filter.applyBatch?.(taken)) ?? []
-      let next = 0
-      return events.map((event) => (taken[next] === event ? (results[next++] ?? []) : [event]))
+      results = taken.length === 0 ? [] : await filter.applyBatch?.(taken)
+      if (results?.length !== taken.length) throw new Error(`${results?.length} results for ${taken.length} events`)
     } catch (cause) {
       const error = new FeedooError('ACTION_FAILED', messageOf(cause), { cause })
       for (const event of taken) this.#deadLetter(place, event, error)
-      return events.filter((event) => !taken.includes(event)).map((event) => [event])
+      results = undefined
     }
+    let next = 0
+    return events.map((event, index) => (takes[index] ? (results?.[next++] ?? []) : [event]))
   }
 
   #route(event: Event, from: number): void {
@@ -236,8 +283,15 @@ export class Pipeline {
   /** What happens to an event that stops at a place. */
   #step({ built, buffer }: Place, place: number): Emit {
     const emit: Emit = (event) => {
-      this.#route(event, place + 1)
+      const inHand = this.#event
+      // A throw further down must not unwind the action that emits: what it would do next is not to blame.
+      try {
+        this.#route(event, place + 1)
+      } catch (error) {
+        this.#setAside(error)
+      }
       this.#at = place
+      this.#event = inHand
     }
     if (buffer !== undefined) {
       return (event) => {

@@ -1,6 +1,9 @@
 // The list of actions a configuration can name: the built-in module's, and those of its plugins.
+import { fileURLToPath } from 'node:url'
 import type { ActionSpec } from './action.ts'
 import { FeedooError, messageOf } from './errors.ts'
+import { installPluginResolution, isOurs } from './plugin-resolution.ts'
+import { specMistake } from './spec-check.ts'
 
 export class Registry {
   readonly #specs = new Map<string, ActionSpec>()
@@ -32,25 +35,47 @@ export class Registry {
 
 /**
  * Imports modules by URL and collects the actions they export, by default or by name, singly or in a list. Throws
- * PLUGIN_FAILED with the cause for a module that cannot be loaded or exports no action.
+ * PLUGIN_FAILED, naming the file, for a module that cannot be loaded, that exports no action, or a faulty one.
  */
 export async function loadActions(urls: readonly string[]): Promise<Registry> {
   const registry = new Registry()
   for (const url of urls) {
-    let module: Record<string, unknown>
     try {
-      module = (await import(url)) as Record<string, unknown>
+      const specs = isOurs(url) ? exportedSpecs(await import(url)) : await importPlugin(url)
+      for (const spec of specs) registry.add(spec)
     } catch (cause) {
-      throw new FeedooError('PLUGIN_FAILED', `cannot load ${url}: ${messageOf(cause)}`, { cause })
+      throw new FeedooError('PLUGIN_FAILED', `cannot load ${pathOf(url)}: ${messageOf(cause)}`, { cause })
     }
-    // A module may export the same action by name and by default.
-    const specs = new Set(Object.values(module).flat().filter(isActionSpec))
-    if (specs.size === 0) throw new FeedooError('PLUGIN_FAILED', `${url} exports no action made with defineAction`)
-    for (const spec of specs) registry.add(spec)
   }
   return registry
 }
 
-function isActionSpec(value: unknown): value is ActionSpec {
-  return typeof value === 'object' && value !== null && 'build' in value && 'params' in value && 'kind' in value
+async function importPlugin(url: string): Promise<ReadonlySet<ActionSpec>> {
+  // Reflect, because the types of Node 20 do not know this property.
+  if (/\.[mc]?ts$/.test(url) && !Reflect.get(process.features, 'typescript')) {
+    throw new Error(
+      `Node ${process.versions.node} does not run TypeScript; compile it to JavaScript, or use Node 22.18 or newer`,
+    )
+  }
+  installPluginResolution()
+  const specs = exportedSpecs(await import(url))
+  if (specs.size === 0) throw new Error('it exports no action made with defineAction')
+  for (const spec of specs) {
+    const mistake = specMistake(spec)
+    if (mistake !== undefined) throw new Error(mistake)
+  }
+  return specs
+}
+
+/** A set, because a module may export the same action by name and by default. */
+function exportedSpecs(module: object): ReadonlySet<ActionSpec> {
+  return new Set(Object.values(module).flat().filter(isSpec))
+}
+
+function isSpec(value: unknown): value is ActionSpec {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'params' in value
+}
+
+function pathOf(url: string): string {
+  return url.startsWith('file:') ? fileURLToPath(url) : url
 }

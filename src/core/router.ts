@@ -67,19 +67,15 @@ export class Router {
     const result = { in: {}, bypass: {}, do: {}, out: {} } as Record<'in' | 'bypass' | 'do' | 'out', TagCounts>
     for (const plan of this.#plans.values()) {
       const counted = countPlace(plan, place)
-      if (counted.in > 0) {
-        set(result.in, plan.tag, counted.in)
-        set(plan.takes[place] ? result.do : result.bypass, plan.tag, counted.in)
-      }
-      if (counted.out > 0) set(result.out, plan.tag, counted.out)
+      add(result.in, plan.tag, counted.in)
+      add(plan.takes[place] ? result.do : result.bypass, plan.tag, counted.in)
+      add(result.out, plan.tag, counted.out)
     }
     const { in: entered, bypass, out } = this.#forgotten
-    if ((entered[place] as number) > 0) {
-      set(result.in, '*', entered[place] as number)
-      set(result.bypass, '*', bypass[place] as number)
-      set(result.do, '*', (entered[place] as number) - (bypass[place] as number))
-    }
-    if ((out[place] as number) > 0) set(result.out, '*', out[place] as number)
+    add(result.in, '*', entered[place] as number)
+    add(result.bypass, '*', bypass[place] as number)
+    add(result.do, '*', (entered[place] as number) - (bypass[place] as number))
+    add(result.out, '*', out[place] as number)
     return result
   }
 
@@ -118,7 +114,9 @@ function countPlace(plan: Plan, place: number): { in: number; out: number } {
   return { in: reached, out: stopsAt(place) ? emitted : reached + emitted }
 }
 
-function set(counts: TagCounts, tag: string, count: number): void {
+/** Adds, because a tag may be called `*` itself. */
+function add(counts: TagCounts, tag: string, count: number): void {
+  if (count === 0) return
   if (tag === '__proto__') Object.defineProperty(counts, tag, { value: count, enumerable: true })
-  else counts[tag] = count
+  else counts[tag] = (counts[tag] ?? 0) + count
 }

@@ -6,7 +6,17 @@ type Token =
   | { kind: 'literal'; char: string }
   | { kind: 'any' }
   | { kind: 'star' }
-  | { kind: 'set'; negated: boolean; ranges: readonly (readonly [number, number])[] }
+  | { kind: 'set'; negated: boolean; ranges: readonly Range[] }
+
+/** Code points, both ends included. */
+interface Range {
+  low: number
+  high: number
+  index: number
+}
+
+const exclamationMark = 0x21
+const hyphen = 0x2d
 
 export type TagMatcher = (tag: string) => boolean
 
@@ -58,21 +68,30 @@ function closingBracket(chars: readonly string[], start: number): number {
 
 function parseSet(body: readonly string[]): Token {
   const negated = body[0] === '!'
-  const chars = negated ? body.slice(1) : body
-  const ranges: [number, number][] = []
-  let i = 0
-  while (i < chars.length) {
-    const low = codeOf(chars[i])
-    // A `-` between two characters is a range; first or last it stands for itself.
-    if (chars[i + 1] === '-' && i + 2 < chars.length) {
-      ranges.push([low, codeOf(chars[i + 2])])
-      i += 3
-    } else {
-      ranges.push([low, low])
-      i++
-    }
+  const parsed = rangesOf(negated ? body.slice(1) : body)
+  const ranges = parsed.filter(({ low, high }) => low <= high)
+  const [first] = ranges
+  // Python drops ranges that run backwards and only then looks whether the set begins with `!`.
+  if (negated || parsed[0] === first || first?.low !== exclamationMark) return { kind: 'set', negated, ranges }
+  const rest = ranges.slice(1)
+  if (first.high !== first.low) {
+    rest.push({ low: hyphen, high: hyphen, index: 0 }, { low: first.high, high: first.high, index: 0 })
   }
-  return { kind: 'set', negated, ranges }
+  return { kind: 'set', negated: true, ranges: rest }
+}
+
+/** The ranges of a set's body behind `!`, with the place where each begins; one character is a range of its own. */
+function rangesOf(chars: readonly string[]): Range[] {
+  const ranges: Range[] = []
+  let index = 0
+  while (index < chars.length) {
+    const low = codeOf(chars[index])
+    // A `-` between two characters is a range; first or last it stands for itself.
+    const isRange = chars[index + 1] === '-' && index + 2 < chars.length
+    ranges.push({ low, high: isRange ? codeOf(chars[index + 2]) : low, index })
+    index += isRange ? 3 : 1
+  }
+  return ranges
 }
 
 function codeOf(char: string | undefined): number {
@@ -109,20 +128,25 @@ function takes(token: Token, char: string | undefined): boolean {
   if (token.kind === 'literal') return token.char === char
   if (token.kind === 'star') return false
   const code = codeOf(char)
-  return token.ranges.some(([low, high]) => low <= code && code <= high) !== token.negated
+  return token.ranges.some(({ low, high }) => low <= code && code <= high) !== token.negated
 }
 
-/** What is surely a slip in a glob, or undefined: fnmatch takes these, but nobody means what they do. */
+/**
+ * What is surely a slip in a glob, or undefined: fnmatch takes these, but nobody means what they do. `index` is in
+ * UTF-16 units, as everywhere in text that is shown.
+ */
 export function globMistake(glob: string): { index: number; message: string } | undefined {
   const chars = Array.from(glob)
   for (let i = 0; i < chars.length; i++) {
     if (chars[i] !== '[') continue
     const end = closingBracket(chars, i + 1)
-    if (end === -1) return { index: i, message: 'this [ is never closed; write [[] for a literal bracket' }
-    for (let j = i + 1; j + 2 < end; j++) {
-      if (chars[j + 1] === '-' && codeOf(chars[j]) > codeOf(chars[j + 2])) {
-        return { index: j, message: `the range ${chars[j]}-${chars[j + 2]} runs backwards and matches nothing` }
-      }
+    const offset = (at: number) => chars.slice(0, at).join('').length
+    if (end === -1) return { index: offset(i), message: 'this [ is never closed; write [[] for a literal bracket' }
+    const start = chars[i + 1] === '!' ? i + 2 : i + 1
+    const wrong = rangesOf(chars.slice(start, end)).find(({ low, high }) => low > high)
+    if (wrong !== undefined) {
+      const range = `${String.fromCodePoint(wrong.low)}-${String.fromCodePoint(wrong.high)}`
+      return { index: offset(start + wrong.index), message: `the range ${range} runs backwards and matches nothing` }
     }
     i = end
   }

@@ -1,0 +1,18 @@
+// What a case is: the pipeline it runs, the data it reads, the floor it is compared with, and what it may cost.
+import type { DataKind } from './data.ts'
+
+export interface BenchCase {
+  name: string
+  data: DataKind
+  /** The script in bench/floor that does the same work by hand. */
+  floor: string
+  /** CPU seconds per million events that Fluent Bit 5.1 spends on this work, on a machine with two cores. */
+  fluentBit: number
+  /** What the engine's CPU may be, as a multiple of its floor's or of another case's engine. */
+  limit: { of: 'floor' | string; ratio: number }
+  /** The configuration, reading the file `input` and writing the file `output`. */
+  yaml(input: string, output: string): string
+}
+
+/** Peak resident memory that no case may pass, whatever the number of lines. */
+export const memoryLimitMB = 200

@@ -1,0 +1,8 @@
+// Every case, in the order of the table.
+
+import type { BenchCase } from './case.ts'
+import { fileJsonArchive } from './file-json-archive.ts'
+import { fileJsonArchive20Actions } from './file-json-archive-20-actions.ts'
+import { fileRegexArchive } from './file-regex-archive.ts'
+
+export const cases: readonly BenchCase[] = [fileRegexArchive, fileJsonArchive, fileJsonArchive20Actions]

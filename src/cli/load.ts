@@ -1,0 +1,30 @@
+// What every command that reads a configuration does first: read, check, show all mistakes at once.
+
+import { formatDiagnostic } from '../core/config/diagnostic.ts'
+import { loadConfig } from '../core/config/load.ts'
+import type { Config } from '../core/config/types.ts'
+import { loadActions, type Registry } from '../core/registry.ts'
+
+/** The module with the built-in actions. */
+export const builtinActions = new URL('../actions/index.js', import.meta.url).href
+
+export interface Loaded {
+  /** Undefined when there are mistakes; they have been written. */
+  config: Config | undefined
+  registry: Registry
+  warnings: number
+}
+
+/** Reads a configuration and writes what is wrong with it to standard error. */
+export async function load(file: string): Promise<Loaded> {
+  const { config, diagnostics, registry } = await loadConfig(file, {
+    env: process.env,
+    loadRegistry: (plugins) => loadActions([builtinActions, ...plugins]),
+  })
+  const color = process.stderr.isTTY === true && process.env.NO_COLOR === undefined
+  for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic, { color })}\n`)
+  const errors = diagnostics.filter(({ severity }) => severity === 'error').length
+  const warnings = diagnostics.length - errors
+  if (errors > 0) process.stderr.write(`${errors === 1 ? '1 error' : `${errors} errors`}; nothing was started\n`)
+  return { config, registry, warnings }
+}

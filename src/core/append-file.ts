@@ -1,0 +1,198 @@
+// A file that is only appended to, by whole lines: what a failed write leaves behind is cut off again.
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { FeedooError, messageOf, systemCode } from './errors.ts'
+import { encodeLines } from './line-bytes.ts'
+
+const fileMode = 0o640
+const folderMode = 0o750
+const newline = 10
+
+const syncData = promisify(fdatasync)
+const syncFolder = promisify(fsync)
+
+/**
+ * Writes are synchronous: they go to the page cache, which costs less than handing them to another thread, and a file
+ * system that hangs then holds up this pipeline only. Waiting for the disk (`sync`) is done elsewhere.
+ */
+export class AppendFile {
+  readonly path: string
+  #fd: number
+  #length: number
+  /** The file ends in half a line that somebody else left. */
+  #open: boolean
+  /** Bytes of a failed write that are still to be cut off behind `length`. */
+  #torn = 0
+  /** Folders that have new entries. */
+  #folders: string[]
+  #syncs = 0
+  #closed = false
+
+  /**
+   * Opens or creates a file, and the folders it is in. Throws OUTPUT_UNAVAILABLE, retriable, when it cannot be opened,
+   * and OUTPUT_REJECTED when it is something else than a regular file.
+   */
+  constructor(path: string) {
+    this.path = path
+    let opened = -1
+    try {
+      const { fd, folders } = openOrCreate(path)
+      opened = fd
+      const stats = fstatSync(fd)
+      if (!stats.isFile()) throw new FeedooError('OUTPUT_REJECTED', `${path} is not a regular file`)
+      this.#fd = fd
+      this.#folders = folders
+      this.#length = stats.size
+      this.#open = stats.size > 0 && lastByte(fd, stats.size) !== newline
+    } catch (cause) {
+      if (opened !== -1) closeSync(opened)
+      throw cause instanceof FeedooError ? cause : unavailable('open', path, cause)
+    }
+  }
+
+  /** Bytes of what has been written whole. */
+  get length(): number {
+    return this.#length
+  }
+
+  /**
+   * Appends lines, which are given without their newlines; `head`, which has its own, stands before them when the file
+   * is empty. Returns false, with nothing written, once the file has been removed from its folder. Throws
+   * OUTPUT_UNAVAILABLE, retriable; then nothing of the lines is in the file.
+   */
+  append(lines: readonly string[], head = ''): boolean {
+    try {
+      this.#mend()
+      // Another process may append to the same file: what it wrote must not be cut off with ours.
+      const { size, nlink } = fstatSync(this.#fd)
+      if (nlink === 0) return false
+      this.#length = size
+      const before = this.#length === 0 ? head : this.#open ? '\n' : ''
+      encodeLines(before, lines, (bytes) => {
+        for (let at = 0; at < bytes.length; ) {
+          const written = writeSync(this.#fd, bytes, at)
+          at += written
+          this.#torn += written
+        }
+      })
+      this.#length += this.#torn
+      this.#torn = 0
+      this.#open = false
+      return true
+    } catch (cause) {
+      try {
+        this.#mend()
+      } catch {
+        // Tried again before the next write.
+      }
+      throw unavailable('write', this.path, cause)
+    }
+  }
+
+  #mend(): void {
+    if (this.#torn === 0) return
+    const { size } = fstatSync(this.#fd)
+    if (size === this.#length + this.#torn) ftruncateSync(this.#fd, this.#length)
+    // Somebody else has written behind it, so that it cannot be cut: it stays as a line of its own.
+    else this.#open = size > 0 && lastByte(this.#fd, size) !== newline
+    this.#torn = 0
+  }
+
+  /**
+   * Resolves when what was appended so far, and the name of the file, would survive a power cut. Works on a closed
+   * file too. Rejects with OUTPUT_UNAVAILABLE, retriable.
+   */
+  async sync(): Promise<void> {
+    const folders = this.#folders
+    this.#syncs++
+    try {
+      if (this.#closed) await syncPath(this.path, syncData)
+      else await syncData(this.#fd)
+      for (const folder of folders) await syncPath(folder, syncFolder)
+      this.#folders = []
+    } catch (cause) {
+      throw unavailable('sync', this.path, cause)
+    } finally {
+      this.#syncs--
+      if (this.#closed && this.#syncs === 0) this.#release()
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#syncs === 0) this.#release()
+  }
+
+  #release(): void {
+    if (this.#fd === -1) return
+    closeSync(this.#fd)
+    this.#fd = -1
+  }
+}
+
+function openOrCreate(path: string): { fd: number; folders: string[] } {
+  // Non-blocking, for a pipe that has that name; readable, for the last byte.
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK
+  try {
+    return { fd: openSync(path, flags), folders: [] }
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+  const folder = dirname(path)
+  const firstMade = mkdirSync(folder, { recursive: true, mode: folderMode })
+  const fd = openSync(path, flags | constants.O_CREAT, fileMode)
+  return { fd, folders: foldersBetween(folder, firstMade) }
+}
+
+/** The folder of a new file, and those above it up to the one that was there before. */
+function foldersBetween(folder: string, firstMade: string | undefined): string[] {
+  const folders = [folder]
+  if (firstMade === undefined) return folders
+  const last = dirname(firstMade)
+  for (let at = folder; at !== last && at !== dirname(at); ) {
+    at = dirname(at)
+    folders.push(at)
+  }
+  return folders
+}
+
+async function syncPath(path: string, sync: (fd: number) => Promise<void>): Promise<void> {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY)
+  } catch (error) {
+    // Removed since: there is nothing to keep.
+    if (systemCode(error) === 'ENOENT') return
+    throw error
+  }
+  try {
+    await sync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function lastByte(fd: number, size: number): number | undefined {
+  const byte = Buffer.alloc(1)
+  return readSync(fd, byte, 0, 1, size - 1) === 1 ? byte[0] : undefined
+}
+
+function unavailable(what: string, path: string, cause: unknown): FeedooError {
+  return new FeedooError('OUTPUT_UNAVAILABLE', `cannot ${what} ${path}: ${messageOf(cause)}`, {
+    cause,
+    retriable: true,
+  })
+}

@@ -1,0 +1,82 @@
+// The entry of a worker thread: one pipeline, told by its supervisor when to run and when to stop.
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Json } from './action.ts'
+import { systemClock } from './clock.ts'
+import type { PipelineConfig } from './config/types.ts'
+import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
+import { createLogger, type LogOptions } from './log.ts'
+import type { PipelineStats } from './metrics.ts'
+import { Pipeline } from './pipeline.ts'
+import { loadActions } from './registry.ts'
+
+/** What a worker is born with. */
+export interface WorkerInit {
+  pipeline: PipelineConfig
+  /** Modules with the actions, built-in first. */
+  actions: string[]
+  positions: Map<number, Map<string, Json>>
+  deadLetters: string | undefined
+  log: LogOptions
+}
+
+/** From the supervisor. */
+export type Order = { type: 'run' } | { type: 'stop' } | { type: 'give-up' } | { type: 'stats'; id: number }
+
+/** To the supervisor. */
+export type Report =
+  | { type: 'ready' }
+  | { type: 'committed'; input: number; positions: ReadonlyMap<string, Json> }
+  | { type: 'progress'; input: number; done: number; total: number }
+  | { type: 'stats'; id: number; stats: PipelineStats; failing: string[] }
+  | { type: 'ended'; stats: PipelineStats; error?: { code: ErrorCode | undefined; message: string } }
+
+/** Milliseconds between two reports of an input's progress. */
+const progressInterval = 200
+
+if (parentPort !== null) await work(parentPort, workerData as WorkerInit)
+
+async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Promise<void> {
+  const report = (message: Report) => port.postMessage(message)
+  const stop = new AbortController()
+  const giveUp = new AbortController()
+  const pipeline = new Pipeline(init.pipeline, {
+    registry: await loadActions(init.actions),
+    clock: systemClock,
+    log: createLogger(init.log),
+    deadLetters: init.deadLetters,
+    positions: init.positions,
+    savePositions: (input, positions) => report({ type: 'committed', input, positions }),
+    progress: throttled((input, done, total) => report({ type: 'progress', input, done, total })),
+  })
+  const ended = (error?: unknown) => {
+    report({ type: 'ended', stats: pipeline.stats(), ...(error === undefined ? {} : { error: describe(error) }) })
+    port.close()
+  }
+  port.on('message', (order: Order) => {
+    if (order.type === 'stop') stop.abort()
+    else if (order.type === 'give-up') giveUp.abort()
+    else if (order.type === 'run') pipeline.run(stop.signal, giveUp.signal).then(() => ended(), ended)
+    else report({ type: 'stats', id: order.id, stats: pipeline.stats(), failing: pipeline.failingOutputs() })
+  })
+  try {
+    await pipeline.open()
+    report({ type: 'ready' })
+  } catch (error) {
+    ended(error)
+  }
+}
+
+function describe(error: unknown): { code: ErrorCode | undefined; message: string } {
+  return { code: error instanceof FeedooError ? error.code : undefined, message: messageOf(error) }
+}
+
+/** Lets a report through when it is the last of its job or when enough time has passed. */
+function throttled(progress: (input: number, done: number, total: number) => void): typeof progress {
+  const last = new Map<number, number>()
+  return (input, done, total) => {
+    const now = performance.now()
+    if (done < total && now - (last.get(input) ?? Number.NEGATIVE_INFINITY) < progressInterval) return
+    last.set(input, now)
+    progress(input, done, total)
+  }
+}

@@ -1,0 +1,68 @@
+// The counters of all pipelines in the text format of Prometheus.
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { type ActionStats, type PipelineStats, sum } from '../core/metrics.ts'
+
+/** What describes the process itself: measured all the time, so it exists once. */
+const processMetrics = new Registry()
+collectDefaultMetrics({ register: processMetrics })
+
+export const prometheusContentType = processMetrics.contentType
+
+/** One metric of each action. Tags are no label: there can be thousands. */
+const actionMetrics: readonly { name: string; help: string; value(action: ActionStats): number }[] = [
+  { name: 'feedoo_events_in_total', help: 'Events that reached the action.', value: (action) => sum(action.in) },
+  { name: 'feedoo_events_out_total', help: 'Events that went on from the action.', value: (action) => sum(action.out) },
+  {
+    name: 'feedoo_events_bypassed_total',
+    help: 'Events that the match of the action did not take.',
+    value: (action) => sum(action.bypass),
+  },
+  {
+    name: 'feedoo_events_dropped_total',
+    help: 'Events that the action threw away because it was told to.',
+    value: (action) => sum(action.dropped),
+  },
+  {
+    name: 'feedoo_events_errors_total',
+    help: 'Events that the action could not handle.',
+    value: (action) => sum(action.errors),
+  },
+  {
+    name: 'feedoo_events_dead_letters_total',
+    help: 'Events of the action that went to the dead letters.',
+    value: (action) => sum(action.dead_letters),
+  },
+  {
+    name: 'feedoo_output_retries_total',
+    help: 'Times that an output tried again.',
+    value: (action) => action.retries,
+  },
+]
+
+/** The page for one scrape. Its registry is made anew, so that scrapes at the same time cannot mix. */
+export async function prometheusText(pipelines: Record<string, PipelineStats>): Promise<string> {
+  const registry = new Registry()
+  for (const { name, help, value } of actionMetrics) {
+    const labelNames = ['pipeline', 'action', 'index', 'kind']
+    const counter = new Counter({ name, help, labelNames, registers: [registry] })
+    for (const [pipeline, { actions }] of Object.entries(pipelines)) {
+      for (const [index, action] of actions.entries()) {
+        counter.inc({ pipeline, action: action.label, index, kind: action.kind }, value(action))
+      }
+    }
+  }
+  const of = { labelNames: ['pipeline'], registers: [registry] }
+  const commits = new Counter({ name: 'feedoo_commits_total', help: 'Commits of the pipeline.', ...of })
+  const inFlight = new Gauge({ name: 'feedoo_events_in_flight', help: 'Events that are not safe yet.', ...of })
+  const up = new Gauge({
+    name: 'feedoo_pipeline_up',
+    help: '0 while the pipeline has failed and waits for its restart, else 1.',
+    ...of,
+  })
+  for (const [pipeline, stats] of Object.entries(pipelines)) {
+    commits.inc({ pipeline }, stats.commits)
+    inFlight.set({ pipeline }, stats.in_flight)
+    up.set({ pipeline }, stats.up === false ? 0 : 1)
+  }
+  return `${await registry.metrics()}\n${await processMetrics.metrics()}`
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+// The `feedoo` command: arguments in, exit code out.
+import './core/regexp-engine.ts'
+import { inspect } from 'node:util'
+import { Command } from 'commander'
+import { version } from './cli/version.ts'
+import { FeedooError } from './core/errors.ts'
+import { loadActions, type Registry } from './core/registry.ts'
+
+const defaultFile = '/etc/feedoo/default.yaml'
+
+const program = new Command('feedoo')
+  .description(
+    'Events flow through pipelines of input, parser, filter and output actions; rules turn them into alerts.',
+  )
+  .version(version)
+  .showHelpAfterError()
+  .exitOverride((error) => {
+    // Commander uses 1 for a command line it does not understand; 2 is "nothing was started" everywhere here.
+    process.exit(error.exitCode === 0 ? 0 : 2)
+  })
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ feedoo init .                     write a commented starter configuration
+  $ feedoo check -c default.yaml      point at what is wrong with it
+  $ feedoo -c default.yaml            run it
+  $ feedoo actions parser_regex       what an action does and takes
+
+Exit codes: 0 done, 1 failed, 2 wrong configuration or command line (nothing was started).`,
+  )
+
+const more = (_: string, previous: number) => previous + 1
+
+program
+  .command('run', { isDefault: true })
+  .description('run the pipelines until their inputs end or a signal stops them (the default command)')
+  .option('-c, --config <file>', 'the configuration', defaultFile)
+  .option('-v, --verbose', 'show debug messages; -vv traces', more, 0)
+  .option('--progress', 'show the progress of finite jobs also when this is not a terminal', false)
+  .action(async ({ config, verbose, progress }: { config: string; verbose: number; progress: boolean }) => {
+    const { run } = await import('./cli/run.ts')
+    end(await run({ file: config, verbosity: verbose, progress }))
+  })
+
+program
+  .command('check')
+  .description('check a configuration and point at every mistake')
+  .option('-c, --config <file>', 'the configuration', defaultFile)
+  .action(async ({ config }: { config: string }) => {
+    const { check } = await import('./cli/check.ts')
+    end(await check(config))
+  })
+
+const withPlugins = 'also know the plugins of this configuration'
+
+program
+  .command('actions')
+  .argument('[name]', 'one action')
+  .description('list the actions, or show what one does and takes')
+  .option('-c, --config <file>', withPlugins)
+  .option('--json', 'as data', false)
+  .action(async (name: string | undefined, { config, json }: { config?: string; json: boolean }) => {
+    const { actionsCommand } = await import('./cli/actions.ts')
+    const registry = await registryOf(config)
+    end(registry === undefined ? 2 : actionsCommand(registry, name, { json }, write, writeError))
+  })
+
+program
+  .command('schema')
+  .description('print the JSON Schema of the configuration, for editors')
+  .option('-c, --config <file>', withPlugins)
+  .action(async ({ config }: { config?: string }) => {
+    const { schemaCommand } = await import('./cli/schema.ts')
+    const registry = await registryOf(config)
+    end(registry === undefined ? 2 : schemaCommand(registry, write))
+  })
+
+program
+  .command('init')
+  .argument('[dir]', 'the folder', '.')
+  .description('write a commented starter configuration')
+  .action(async (directory: string) => {
+    const { initCommand } = await import('./cli/init.ts')
+    const registry = await registryOf(undefined)
+    end(registry === undefined ? 2 : initCommand(directory, registry, write, writeError))
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // A sentence for what is known to go wrong; the stack only for a fault of ours.
+  writeError(error instanceof FeedooError ? `feedoo: ${error.message}\n` : `${inspect(error)}\n`)
+  end(1)
+}
+
+async function registryOf(config: string | undefined): Promise<Registry | undefined> {
+  const { builtinActions, load } = await import('./cli/load.ts')
+  if (config === undefined) return loadActions([builtinActions])
+  const { config: loaded, registry } = await load(config)
+  return loaded === undefined ? undefined : registry
+}
+
+function write(text: string): void {
+  process.stdout.write(text)
+}
+
+function writeError(text: string): void {
+  process.stderr.write(text)
+}
+
+/** Ends with an exit code once the output is flushed; nothing may keep the process alive beyond that. */
+function end(code: number): void {
+  process.exitCode = code
+}

@@ -1,0 +1,231 @@
+import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test, vi } from 'vitest'
+import { Daemon, linesIn, scratchFolder } from '../helpers/daemon.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const isRoot = process.getuid?.() === 0
+
+/** An input that counts, and throws the first time it has sent ten events. */
+const flakyInput = `
+import { defineAction, z } from 'feedoo'
+export const inputFlaky = defineAction({
+  kind: 'input', name: 'input_flaky', summary: 'Throws once after ten events.',
+  params: z.strictObject({ tag: z.string().describe('tag') }),
+  examples: [{ title: 'x', yaml: '', out: [] }],
+  create: ({ tag }) => ({
+    async run({ emit, positions }) {
+      const start = positions.get('n') ?? 0
+      for (let n = start; n < start + 10; n++) await emit([{ tag, timestamp: 1, record: { n } }], { n: n + 1 })
+      if (start === 0) throw new Error('it broke')
+    },
+  }),
+})
+`
+
+test('the default configuration prints its one event and ends with exit code 0', async () => {
+  const daemon = new Daemon(['run', '-c', 'etc/feedoo/default.yaml'], { cwd: root })
+  expect(await daemon.exit()).toBe(0)
+  expect(daemon.stdout).toMatch(/^my_pypeline\[\d+(\.\d+)?\]: \{"log":"my log"\}\n$/)
+})
+
+test('dpkg.yaml makes one archive file a day with as many events as the log has lines', async () => {
+  const folder = await scratchFolder()
+  const log = join(folder, 'dpkg.log')
+  const lines = [
+    '2026-01-02 10:00:00 startup archives unpack',
+    '2026-01-02 10:00:01 install jq:amd64 <none> 1.6-2.1',
+    '2026-01-02 10:00:01 status half-installed jq:amd64 1.6-2.1',
+    '2026-01-03 08:15:00 upgrade jq:amd64 1.6-2.1 1.7-1',
+    '2026-01-03 08:15:02 conffile /etc/jq.conf keep',
+  ]
+  await writeFile(log, `${lines.join('\n')}\n`)
+  const daemon = new Daemon(['run', '-c', 'etc/feedoo/pipelines/dpkg.yaml'], {
+    cwd: root,
+    env: { DPKG_LOG: log, ARCHIVE_DIR: join(folder, 'archive'), TZ: 'UTC' },
+  })
+  expect(await daemon.exit()).toBe(0)
+  expect((await readdir(join(folder, 'archive'))).sort()).toEqual(['dpkg-2026-01-02.jsonl', 'dpkg-2026-01-03.jsonl'])
+  const records = (await linesIn(join(folder, 'archive'))).map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(records).toHaveLength(lines.length)
+  expect(records[3]).toEqual({
+    time: Date.parse('2026-01-03T08:15:00Z') / 1000,
+    action: 'upgrade',
+    package: 'jq:amd64',
+    version: '1.6-2.1',
+    new_version: '1.7-1',
+  })
+})
+
+test('a signal while reading at full speed loses nothing that was read and ends with exit code 0', async () => {
+  const folder = await scratchFolder()
+  const count = 300_000
+  await writeFile(join(folder, 'in.log'), Array.from({ length: count }, (_, n) => `line ${n}\n`).join(''))
+  const daemon = await Daemon.start(
+    `pipelines:
+  p:
+    - { name: input_file, tag: t, path_pattern: "{dir}/in.log" }
+    - { name: output_archive, path_template: "{dir}/out/a.jsonl" }
+`,
+    folder,
+  )
+  await vi.waitFor(async () => expect((await stat(join(folder, 'out/a.jsonl'))).size).toBeGreaterThan(0), 10_000)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+  const archived = (await linesIn(join(folder, 'out'))).map((line) => (JSON.parse(line) as { log: string }).log)
+  expect(archived).toEqual(archived.map((_, n) => `line ${n}`))
+  const done = daemon.logs().find(({ msg }) => String(msg).startsWith('done:'))
+  expect(String(done?.msg)).toContain(`done: ${archived.length.toLocaleString('en-US')} events`)
+})
+
+test('a pipeline that throws is started again from its last commit while another goes on', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'flaky.js'), flakyInput)
+  const daemon = await Daemon.start(
+    `plugins: [./flaky.js]
+pipelines:
+  flaky:
+    - { name: input_flaky, tag: t }
+    - { name: output_archive, path_template: "{dir}/flaky/a.jsonl" }
+  steady:
+    - { name: input_dummy, tag: steady, data: { log: x }, repeat: -1, rate: 50 }
+    - { name: output_archive, path_template: "{dir}/steady/a.jsonl" }
+`,
+    folder,
+  )
+  await daemon.logged(/the pipeline failed/)
+  const before = (await linesIn(join(folder, 'steady'))).length
+  await vi.waitFor(async () => expect(await linesIn(join(folder, 'flaky'))).toHaveLength(20), 10_000)
+  await vi.waitFor(async () => expect((await linesIn(join(folder, 'steady'))).length).toBeGreaterThan(before), 10_000)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+  const numbers = (await linesIn(join(folder, 'flaky'))).map((line) => (JSON.parse(line) as { n: number }).n)
+  expect(numbers).toEqual(Array.from({ length: 20 }, (_, n) => n))
+  expect(daemon.logs().filter(({ msg }) => msg === 'the pipeline failed')).toHaveLength(1)
+})
+
+test('SIGHUP changes the pipelines that differ, leaves the others alone, and refuses a wrong file', async () => {
+  const folder = await scratchFolder()
+  const yaml = (word: string) => `pipelines:
+  same:
+    - { name: input_dummy, tag: same, data: { log: same }, repeat: 1 }
+    - { name: output_stdout }
+    - { name: input_dummy, tag: quiet, data: {}, repeat: -1, rate: 5 }
+  other:
+    - { name: input_dummy, tag: other, data: { log: ${word} }, repeat: 1 }
+    - { name: output_stdout }
+    - { name: input_dummy, tag: quiet, data: {}, repeat: -1, rate: 5 }
+`
+  const daemon = await Daemon.start(yaml('first'), folder)
+  await daemon.printed(/first/)
+  await daemon.printed(/same\[/)
+  await writeFile(join(folder, 'feedoo.yaml'), 'pipelines: 7\n')
+  daemon.signal('SIGHUP')
+  await daemon.logged(/the configuration is wrong/)
+  await writeFile(join(folder, 'feedoo.yaml'), yaml('second'))
+  daemon.signal('SIGHUP')
+  await daemon.printed(/second/)
+  await daemon.logged(/reloaded: other changed/)
+  daemon.signal('SIGINT')
+  expect(await daemon.exit()).toBe(0)
+  expect(daemon.stdout.match(/same\[/g)).toHaveLength(1)
+})
+
+test('a port that is in use is one clear error and exit code 1', async () => {
+  const folder = await scratchFolder()
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const daemon = await Daemon.start(
+    `states: { port: ${port} }\npipelines:\n  p:\n    - { name: input_dummy, tag: t, repeat: -1, rate: 1 }\n`,
+    folder,
+  )
+  expect(await daemon.exit()).toBe(1)
+  server.close()
+  expect(daemon.logs().filter(({ level }) => level === 'fatal' || level === 'error')).toEqual([
+    expect.objectContaining({ code: 'LISTEN_FAILED', msg: expect.stringContaining(String(port)) }),
+  ])
+})
+
+test('a wrong configuration starts nothing, touches nothing and ends with exit code 2', async () => {
+  const folder = await scratchFolder()
+  const daemon = await Daemon.start(
+    `pipelines:\n  p:\n    - { name: input_dummy, tag: t }\n    - { name: output_archive, path_template: "{dir}/out/a.jsonl", mtach: x }\n`,
+    folder,
+  )
+  expect(await daemon.exit()).toBe(2)
+  expect(daemon.stderr).toContain('feedoo.yaml:4:')
+  expect(await readdir(folder)).toEqual(['feedoo.yaml'])
+})
+
+test.skipIf(!isRoot)('privileges: the process, its threads and its files become nobody’s (needs root)', async () => {
+  const folder = await scratchFolder()
+  await mkdir(join(folder, 'out'))
+  await chmod(folder, 0o755)
+  await chmod(join(folder, 'out'), 0o777)
+  const port = 80 + Math.floor(Math.random() * 900)
+  const daemon = await Daemon.start(
+    `privileges: { user: nobody, group: nogroup }
+states: { port: ${port} }
+dead_letters: "{dir}/out/dead.jsonl"
+pipelines:
+  p:
+    - { name: input_dummy, tag: t, data: { log: x }, repeat: -1, rate: 20 }
+    - { name: parser_json, on_error: dead_letter }
+    - { name: output_archive, path_template: "{dir}/out/a.jsonl" }
+  q:
+    - { name: input_dummy, tag: t, data: { log: x }, repeat: -1, rate: 20 }
+    - { name: output_archive, path_template: "{dir}/out/b.jsonl" }
+`,
+    folder,
+  )
+  await daemon.logged(/feedoo .* runs/)
+  await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['b.jsonl', 'dead.jsonl']), 10_000)
+  // A port below 1024 answers: it was bound while the process was still root.
+  expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200)
+  const tasks = await readdir(`/proc/${daemon.pid}/task`)
+  expect(tasks.length).toBeGreaterThan(2)
+  for (const task of tasks) {
+    const status = await readFile(`/proc/${daemon.pid}/task/${task}/status`, 'utf8')
+    expect(status).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m)
+    expect(status).toMatch(/^Gid:\t65534\t65534\t65534\t65534$/m)
+    expect(status).toMatch(/^Groups:\t\s*$/m)
+  }
+  for (const file of await readdir(join(folder, 'out'))) {
+    expect(await stat(join(folder, 'out', file))).toMatchObject({ uid: 65534, gid: 65534 })
+  }
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+})
+
+test.skipIf(!isRoot)('privileges without root are a clear error (needs root to try)', async () => {
+  const folder = await scratchFolder()
+  await chmod(folder, 0o755)
+  await writeFile(
+    join(folder, 'feedoo.yaml'),
+    'privileges: { user: daemon, group: daemon }\npipelines:\n  p:\n    - { name: input_dummy, tag: t, repeat: -1, rate: 1 }\n',
+  )
+  const daemon = new Daemon(['run', '-c', join(folder, 'feedoo.yaml')], { uid: 65534 })
+  expect(await daemon.exit()).toBe(1)
+  expect(daemon.logs().at(-1)).toMatchObject({
+    code: 'PRIVILEGES_FAILED',
+    msg: expect.stringContaining('only root can become daemon'),
+  })
+})
+
+test('a growing file is followed until the daemon is told to stop', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'in.log'), 'one\n')
+  const daemon = await Daemon.start(
+    `pipelines:\n  p:\n    - { name: input_file, tag: t, path_pattern: "{dir}/in.log" }\n    - { name: output_stdout }\n`,
+    folder,
+  )
+  await daemon.printed(/"log":"one"/)
+  await appendFile(join(folder, 'in.log'), 'two\n')
+  await daemon.printed(/"log":"two"/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+})

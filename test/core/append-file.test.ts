@@ -1,0 +1,195 @@
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { AppendFile } from '../../src/core/append-file.ts'
+import { AppendFiles } from '../../src/core/append-files.ts'
+import { mountSmallDisk } from '../helpers/small-disk.ts'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'feedoo-append-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const read = (path: string) => readFileSync(path, 'utf8')
+
+describe('a file', () => {
+  test('is made with its folders, and knows its length in bytes', async () => {
+    const path = join(folder, 'a/b/c.log')
+    const file = new AppendFile(path)
+    expect(file.length).toBe(0)
+    file.append(['é'])
+    file.append(['b'])
+    await file.sync()
+    expect(file.length).toBe(5)
+    expect(read(path)).toBe('é\nb\n')
+    expect(statSync(path).mode & 0o777 & ~0o640).toBe(0)
+    file.close()
+  })
+
+  test('goes on behind what is there, and its head is not written again', () => {
+    const path = join(folder, 'a')
+    for (const line of ['1', '2']) {
+      const file = new AppendFile(path)
+      file.append([line], 'head\n')
+      file.append([line], 'head\n')
+      file.close()
+    }
+    expect(read(path)).toBe('head\n1\n1\n2\n2\n')
+  })
+
+  test('ends half a line that was left in it before it goes on', () => {
+    const path = join(folder, 'a')
+    writeFileSync(path, '{"half')
+    const file = new AppendFile(path)
+    file.append(['1'])
+    file.append(['2'])
+    expect(read(path)).toBe('{"half\n1\n2\n')
+    file.close()
+  })
+
+  test('takes in what another process has appended, and what it has cut off', () => {
+    const path = join(folder, 'a')
+    const file = new AppendFile(path)
+    file.append(['1'])
+    appendFileSync(path, 'other\n')
+    file.append(['2'])
+    expect([read(path), file.length]).toEqual(['1\nother\n2\n', 10])
+    writeFileSync(path, '')
+    file.append(['3'], 'head\n')
+    expect([read(path), file.length]).toEqual(['head\n3\n', 7])
+    file.close()
+  })
+
+  test('can be synced while it is closed, and after', async () => {
+    const file = new AppendFile(join(folder, 'a'))
+    file.append(['1'])
+    const syncing = file.sync()
+    file.close()
+    await syncing
+    await file.sync()
+    rmSync(file.path)
+    await file.sync()
+    expect(existsSync(file.path)).toBe(false)
+  })
+
+  test.each(['a folder', 'below a file'])('that is %s is unavailable for now', (what) => {
+    writeFileSync(join(folder, 'file'), '')
+    const path = what === 'a folder' ? folder : join(folder, 'file/x')
+    const { code, retriable, message } = failure(() => new AppendFile(path))
+    expect([code, retriable]).toEqual(['OUTPUT_UNAVAILABLE', true])
+    expect(message).toContain(path)
+  })
+
+  test('that is a pipe or a device is refused, and opening it does not wait for a reader', () => {
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    for (const path of [pipe, '/dev/full']) {
+      expect(failure(() => new AppendFile(path))).toMatchObject({ code: 'OUTPUT_REJECTED', retriable: false })
+    }
+  })
+})
+
+describe('many files', () => {
+  /** Names of the files below the folder that this process has open. */
+  const openNow = () =>
+    readdirSync('/proc/self/fd')
+      .map((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`)
+        } catch {
+          // The descriptor with which the folder was read.
+          return ''
+        }
+      })
+      .filter((path) => path.startsWith(folder))
+      .map((path) => path.slice(folder.length + 1))
+      .sort()
+
+  test('are closed beyond the limit, the least recently used first, and lose nothing', async () => {
+    const files = new AppendFiles(2)
+    for (const name of ['a', 'b', 'a', 'c', 'a', 'b', 'c']) files.append(join(folder, name), [name])
+    if (process.platform === 'linux') expect(openNow()).toEqual(['b', 'c'])
+    files.append(join(folder, 'b'), ['b'])
+    files.append(join(folder, 'd'), ['d'])
+    if (process.platform === 'linux') expect(openNow()).toEqual(['b', 'd'])
+    await files.sync()
+    files.close()
+    if (process.platform === 'linux') expect(openNow()).toEqual([])
+    const texts = ['a', 'b', 'c', 'd'].map((name) => read(join(folder, name)))
+    expect(texts).toEqual(['a\na\na\n', 'b\nb\nb\n', 'c\nc\n', 'd\n'])
+  })
+
+  test('that are removed are made again, with their head', async () => {
+    const files = new AppendFiles(10, 'head\n')
+    const path = join(folder, 'x/a')
+    files.append(path, ['1'])
+    rmSync(join(folder, 'x'), { recursive: true })
+    files.append(path, ['2'])
+    await files.sync()
+    expect(read(path)).toBe('head\n2\n')
+    files.close()
+  })
+
+  test('that could not be synced are synced the next time', async () => {
+    const files = new AppendFiles(1)
+    const path = join(folder, 'x/a')
+    files.append(path, ['1'])
+    // Closes the first; its folder is then a file, so that it cannot be opened to sync it.
+    files.append(join(folder, 'b'), ['2'])
+    rmSync(join(folder, 'x'), { recursive: true })
+    writeFileSync(join(folder, 'x'), '')
+    await expect(files.sync()).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
+    await expect(files.sync()).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE' })
+    rmSync(join(folder, 'x'))
+    mkdirSync(join(folder, 'x'))
+    await files.sync()
+    files.close()
+  })
+})
+
+const disk = mountSmallDisk(64)
+afterAll(() => disk?.remove())
+
+describe.skipIf(disk === undefined)('on a full disk (needs the right to mount one)', () => {
+  const on = (name: string) => join(disk?.folder ?? '', name)
+  const large = 'x'.repeat(9_999)
+
+  test('a write that does not fit whole leaves nothing, and the same write works when there is room', () => {
+    const file = new AppendFile(on('a'))
+    file.append(['first'])
+    writeFileSync(on('filler'), 'x'.repeat(50_000))
+    expect(failure(() => file.append([large, large, large]))).toMatchObject({
+      code: 'OUTPUT_UNAVAILABLE',
+      retriable: true,
+    })
+    expect(failure(() => file.append([large, large, large])).message).toContain(`cannot write ${on('a')}: ENOSPC`)
+    expect([read(on('a')), file.length]).toEqual(['first\n', 6])
+    rmSync(on('filler'))
+    file.append([large, large, large])
+    expect([read(on('a')), file.length]).toEqual([`first\n${`${large}\n`.repeat(3)}`, 30_006])
+    file.close()
+  })
+})
+
+function failure(call: () => unknown): { code?: string; retriable?: boolean; message: string } {
+  try {
+    call()
+  } catch (error) {
+    if (error instanceof Error) return error
+  }
+  throw new Error('the call did not fail')
+}

@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest'
+import type { Output } from '../../src/core/action.ts'
+import { FeedooError } from '../../src/core/errors.ts'
+import type { Event } from '../../src/core/event.ts'
+import { OutputBuffer, type OutputBufferOptions } from '../../src/core/output-buffer.ts'
+import { nested } from '../helpers/hostile.ts'
+import { silent } from '../helpers/run-pipeline.ts'
+
+const event = (n: number): Event => ({ tag: 'a', timestamp: 0, record: { n } })
+const numbers = (batch: readonly Event[]) => batch.map(({ record }) => record.n)
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+function buffer(output: Output, options: Partial<OutputBufferOptions> = {}) {
+  const rejected: string[] = []
+  const made = new OutputBuffer(output, {
+    bufferSize: 3,
+    retryDelay: 0.001,
+    retryMaxDelay: 0.001,
+    copy: false,
+    log: silent,
+    signal: new AbortController().signal,
+    reject: ({ record }, { code, message }) => rejected.push(`${record.n} ${code} ${message}`),
+    ...options,
+  })
+  return { buffer: made, rejected }
+}
+
+test('batches are written when full, and the rest when it has to be safe', async () => {
+  const written: unknown[] = []
+  const { buffer: it } = buffer({
+    async write(batch) {
+      written.push(numbers(batch))
+    },
+  })
+  for (let n = 0; n < 7; n++) it.add(event(n))
+  await turn()
+  expect(written).toEqual([
+    [0, 1, 2],
+    [3, 4, 5],
+  ])
+  await it.makeSafe()
+  expect(written.at(-1)).toEqual([6])
+})
+
+test('sync is called once when there is something new, not otherwise', async () => {
+  let syncs = 0
+  const { buffer: it } = buffer({
+    write: async () => {},
+    async sync() {
+      syncs++
+    },
+  })
+  await it.makeSafe()
+  expect(syncs).toBe(0)
+  for (let n = 0; n < 10; n++) it.add(event(n))
+  await it.makeSafe()
+  await it.makeSafe()
+  expect(syncs).toBe(1)
+})
+
+test('a refused batch is rejected event by event, the next one is written', async () => {
+  const written: unknown[] = []
+  const { buffer: it, rejected } = buffer({
+    async write(batch) {
+      if (written.length === 0 && rejected.length === 0) throw new FeedooError('RECORD_UNWRITABLE', 'too odd')
+      written.push(...numbers(batch))
+    },
+  })
+  for (let n = 0; n < 5; n++) it.add(event(n))
+  await it.makeSafe()
+  expect(rejected).toEqual([0, 1, 2].map((n) => `${n} RECORD_UNWRITABLE too odd`))
+  expect(written).toEqual([3, 4])
+})
+
+test('an abort ends the retries: nothing is rejected, and what follows is not written past it', async () => {
+  const stop = new AbortController()
+  let tries = 0
+  const { buffer: it, rejected } = buffer(
+    {
+      async write() {
+        if (++tries === 3) stop.abort()
+        throw new FeedooError('OUTPUT_UNAVAILABLE', 'away', { retriable: true })
+      },
+    },
+    { signal: stop.signal },
+  )
+  it.add(event(1))
+  await expect(it.makeSafe()).rejects.toThrow('away')
+  it.add(event(2))
+  await expect(it.makeSafe()).rejects.toThrow('away')
+  expect(rejected).toEqual([])
+  expect(tries).toBe(3)
+  expect(it.failing).toBe(true)
+})
+
+test('copies are made of a record however deep', async () => {
+  const written: Event[] = []
+  const { buffer: it } = buffer(
+    {
+      async write(batch) {
+        written.push(...batch)
+      },
+    },
+    { copy: true },
+  )
+  const deep: Event = { tag: 'a', timestamp: 0, record: { deep: nested(100_000, 'map') } }
+  it.add(deep)
+  deep.record.deep = 'changed'
+  await it.makeSafe()
+  expect(written[0]?.record.deep).toBeInstanceOf(Object)
+})
