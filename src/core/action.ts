@@ -21,9 +21,10 @@ export interface InputRun {
   /**
    * Sends a batch down the pipeline. The promise comes back when these events are safe: in their outputs, or in
    * durable state together with `position`. That promise is the back-pressure: an input bounds how many it
-   * leaves open. It never rejects for what happens downstream.
+   * leaves open. It never rejects for what happens downstream. With `urgent` somebody waits for the answer: the
+   * engine then commits at once, not on its timer.
    */
-  emit(events: readonly Event[], position?: Position): Promise<void>
+  emit(events: readonly Event[], position?: Position, urgent?: boolean): Promise<void>
   /** Aborts when the daemon stops. `run` then returns soon; what it has emitted is still made safe. */
   readonly signal: AbortSignal
   /** The positions of the last commit. */
@@ -33,8 +34,6 @@ export interface InputRun {
 }
 
 export interface Input {
-  /** Somebody waits for each `emit` (an acknowledgement): the engine then commits at once, not on its timer. */
-  readonly acknowledges?: boolean
   /** Binds sockets and opens what needs root: called for every action before privileges are given up. */
   open?(): Promise<void>
   /** Returns when there is nothing more to read, or soon after `signal` aborts. A throw restarts the pipeline. */

@@ -197,9 +197,8 @@ export class Pipeline {
   }
 
   async #runInput(input: Input, place: number, signal: AbortSignal): Promise<void> {
-    const urgent = input.acknowledges === true
     await input.run({
-      emit: (events, position) => this.#emit(place, events, position, urgent),
+      emit: (events, position, urgent = false) => this.#emit(place, events, position, urgent),
       signal,
       positions: this.#options.positions?.get(place) ?? new Map(),
       progress: (done, total) => this.#options.progress?.(place, done, total),

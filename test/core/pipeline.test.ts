@@ -262,9 +262,8 @@ describe('emit', () => {
       },
     })
     const source: Input = {
-      acknowledges: true,
       async run({ emit }) {
-        await emit(events('a', 2), { file: 2 })
+        await emit(events('a', 2), { file: 2 }, true)
         log.push('safe')
       },
     }
@@ -282,11 +281,10 @@ describe('emit', () => {
   test('an input that is answered does not wait for the timer', async () => {
     let answers = 0
     const urgent: Input = {
-      acknowledges: true,
       async run({ emit }) {
         // By the timer, ten answers one after another would take a second.
         for (let i = 0; i < 10; i++) {
-          await emit(events('a', 1))
+          await emit(events('a', 1), undefined, true)
           answers++
         }
       },
@@ -536,10 +534,9 @@ test('an input that leaves nothing open is held back to the pace of its output',
     },
   })
   const source: Input = {
-    acknowledges: true,
     async run({ emit }) {
       for (let i = 1; i <= 20; i++) {
-        await emit(events('a', 10))
+        await emit(events('a', 10), undefined, true)
         ahead = Math.max(ahead, i * 10 - written)
       }
     },
