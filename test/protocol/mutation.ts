@@ -3,14 +3,14 @@ import { gzipSync } from 'node:zlib'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { decodeJsonForward, JsonScanner } from '../../src/protocol/json-frames.ts'
 import { PushReader } from '../../src/protocol/push-reader.ts'
-import { list, readAll, recording, recordings, seeded, zstdFixture } from './traffic.ts'
+import { firstRequest, list, readAll, recordings, seeded, zstdFixture } from './traffic.ts'
 
 const limits = { maxInflatedBytes: 1024 * 1024 }
 const record = { log: 'hello', nested: { a: [1, 2.5, null, true, 'é'] }, big: 2n ** 60n }
 const entry = list(1700000000, record)
 
 const seeds: Buffer[] = [
-  ...recordings.map((name) => recording(name).subarray(0, 700)),
+  ...recordings.map((name) => firstRequest(name)),
   list('app', [[5, record]], { chunk: 'id', size: 1 }),
   list('app', [[[5, { a: 1 }], record]]),
   list('app', 5, record, { metadata: { a: 1 } }),

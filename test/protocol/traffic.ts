@@ -19,6 +19,15 @@ export function recording(name: string): Buffer {
   return readFileSync(new URL(`../fixtures/forward/${name}.bin`, import.meta.url))
 }
 
+/** The bytes of a recording's first request. */
+export function firstRequest(name: string): Buffer {
+  const reader = new PushReader(new MsgpackScanner())
+  reader.push(recording(name))
+  const bytes = reader.take()
+  if (bytes === undefined) throw new Error(`${name} holds no request`)
+  return bytes
+}
+
 export function zstdFixture(name: string): Buffer {
   return readFileSync(new URL(`../fixtures/zstd/${name}`, import.meta.url))
 }
