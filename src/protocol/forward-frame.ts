@@ -17,7 +17,10 @@ export interface ForwardEntry {
 }
 
 export interface ForwardOption {
-  /** The chunk's id, the bytes as they came: the sender waits for an acknowledgement that echoes them. */
+  /**
+   * The chunk's id, the bytes as they came: the sender waits for an acknowledgement that echoes them. To remember an id,
+   * make a text of it (`latin1` is exact): a small Buffer keeps the pool it was cut from.
+   */
   chunk?: Buffer
   /** How many entries the sender says there are. A hint: group markers are counted too. */
   size?: number
@@ -74,9 +77,11 @@ export function addEntry(
 
 /** Sets what is known of an option. A key that is not known, or holds what makes no sense, is tolerated. */
 export function setOption(option: ForwardOption, key: string, value: unknown): void {
+  if (value === null) return
   if (key === 'size' && typeof value === 'number') option.size = value
-  else if (key === 'compressed') option.compressed = String(value)
-  else if (key === 'fluent_signal' && typeof value === 'number') option.signal = value
+  // Not String(value): a map with a key `toString` throws.
+  else if (key === 'compressed') option.compressed = typeof value === 'string' ? value : typeof value
+  else if (key === 'fluent_signal' && typeof value === 'number' && Number.isInteger(value)) option.signal = value
   else if (key === 'metadata' && isMap(value)) option.metadata = value
 }
 

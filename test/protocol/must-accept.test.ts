@@ -15,6 +15,7 @@ function decode(bytes: Buffer): ForwardFrame {
 const record = { log: 'hello' }
 const entry = list(1700000000, record)
 const two = Buffer.concat([entry, list(1700000001, record)])
+const entryAtOne = list(1, record)
 const expectTwo = (frame: ForwardFrame): void => {
   expect(frame.entries).toEqual([
     { tag: 'app', timestamp: 1700000000, record },
@@ -47,10 +48,13 @@ describe('the option', () => {
     ['an empty map', list('app', [[1, record]], {})],
     ['an empty map of 32 bits', list('app', [[1, record]], raw('df 00000000'))],
     ['nil in Message mode', list('app', 1, record, null)],
+    ['with nils', list('app', entryAtOne, { compressed: null, size: null, fluent_signal: null, metadata: null })],
+    ['with a signal that is no integer', list('app', entryAtOne, { fluent_signal: Number.NaN })],
     ['with unknown keys', list('app', [[1, record]], { colour: ['red'], 7: null, size: 'many', fluent_signal: 'x' })],
   ])('can be %s', (_, bytes) => {
     expect(decode(bytes)).toMatchObject({ entries: [{ timestamp: 1, record }], option: { signal: 0 } })
     expect(decode(bytes).option).not.toHaveProperty('chunk')
+    expect(decode(bytes).mislabelled).toBe(false)
   })
 
   it('keeps the bytes of the chunk id, a newline or no UTF-8 included', () => {
