@@ -28,21 +28,29 @@ export function encodeForward(
 ): Buffer {
   const writer = new MsgpackWriter(256 + events.length * TYPICAL_ENTRY_BYTES)
   if (mode === 'message') return encodeMessage(writer, tag, events, chunk)
-  if (mode === 'forward') {
-    writer.arrayHeader(3).str(tag).arrayHeader(events.length)
-    for (const event of events) writeEntry(writer, event)
-  } else {
-    for (const event of events) writeEntry(writer, event)
-    const entries = writer.take()
-    writer
-      .arrayHeader(3)
-      .str(tag)
-      .bin(mode === 'gzip' ? gzipSync(entries) : entries)
-  }
-  writer.mapHeader(1 + (chunk === undefined ? 0 : 1) + (mode === 'gzip' ? 1 : 0))
-  writer.str('size').number(events.length)
+  for (const event of events) writeEntry(writer, event)
+  return encodeEntries(tag, writer.take(), events.length, mode, chunk)
+}
+
+/** One request for `count` entries that `writeEntry` has written. */
+export function encodeEntries(
+  tag: string,
+  entries: Buffer,
+  count: number,
+  mode: Exclude<OutgoingMode, 'message'>,
+  chunk?: string,
+): Buffer {
+  const zipped = mode === 'gzip' ? gzipSync(entries) : undefined
+  // A receiver takes for a bomb what shrinks too well.
+  const isGzip = zipped !== undefined && entries.length <= Math.max(SAFE_BYTES, zipped.length * SAFE_RATIO)
+  const payload = isGzip ? zipped : entries
+  const writer = new MsgpackWriter(tag.length * 3 + payload.length + 256).arrayHeader(3).str(tag)
+  if (mode === 'forward') writer.arrayHeader(count).raw(payload)
+  else writer.bin(payload)
+  writer.mapHeader(1 + (chunk === undefined ? 0 : 1) + (isGzip ? 1 : 0))
+  writer.str('size').number(count)
   if (chunk !== undefined) writer.str('chunk').str(chunk)
-  if (mode === 'gzip') writer.str('compressed').str('gzip')
+  if (isGzip) writer.str('compressed').str('gzip')
   return writer.take()
 }
 
@@ -82,7 +90,8 @@ export function readAck(bytes: Buffer): string {
   throw new ProtocolError('bad_frame', 'An answer is no acknowledgement')
 }
 
-function writeEntry(writer: MsgpackWriter, event: OutgoingEvent): void {
+/** Appends one entry. Throws a ProtocolError (unwritable), and then leaves a part of the entry behind. */
+export function writeEntry(writer: MsgpackWriter, event: OutgoingEvent): void {
   writer.arrayHeader(2)
   if (event.metadata === undefined) writeTime(writer, event.timestamp)
   else {
@@ -100,3 +109,6 @@ function writeTime(writer: MsgpackWriter, timestamp: number): void {
 }
 
 const TYPICAL_ENTRY_BYTES = 256
+/** How many times larger than their gzip entries beyond a MiB may be: receivers of ours allow 200. */
+const SAFE_RATIO = 100
+const SAFE_BYTES = 1024 * 1024

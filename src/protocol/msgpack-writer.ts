@@ -15,14 +15,22 @@ import { EventTime } from './event-time.ts'
 export class MsgpackWriter {
   #buffer: Buffer
   #length = 0
+  readonly #maxDepth: number
 
-  constructor(capacityBytes = 4096) {
+  /** `maxDepth` is how many lists and maps may stand inside of a list or map that `value` writes. */
+  constructor(capacityBytes = 4096, maxDepth = 256) {
+    this.#maxDepth = maxDepth
     this.#buffer = Buffer.allocUnsafe(Math.max(capacityBytes, 16))
   }
 
   /** Bytes written so far. */
   get length(): number {
     return this.#length
+  }
+
+  /** Forgets what was written beyond `length` bytes. */
+  truncate(length: number): void {
+    this.#length = Math.min(length, this.#length)
   }
 
   /** What was written. The writer is empty afterwards and uses another buffer. */
@@ -33,7 +41,7 @@ export class MsgpackWriter {
     return bytes
   }
 
-  /** Any value. Throws a ProtocolError (unwritable) for what has no form on the wire, and beyond 256 levels. */
+  /** Any value. Throws a ProtocolError (unwritable) for what has no form on the wire, and beyond `maxDepth`. */
   value(value: unknown, depth = 0): this {
     switch (typeof value) {
       case 'string':
@@ -132,7 +140,9 @@ export class MsgpackWriter {
   }
 
   #object(value: object, depth: number): this {
-    if (depth > MAX_DEPTH) throw new ProtocolError('unwritable', `A value is nested deeper than ${MAX_DEPTH} levels`)
+    if (depth > this.#maxDepth) {
+      throw new ProtocolError('unwritable', `A value is nested deeper than ${this.#maxDepth} levels`)
+    }
     if (Array.isArray(value)) {
       this.arrayHeader(value.length)
       for (let i = 0; i < value.length; i++) this.value(value[i], depth + 1)
@@ -233,7 +243,6 @@ export class MsgpackWriter {
   }
 }
 
-const MAX_DEPTH = 256
 /** A buffer larger than this is not made again for the next value. */
 const MAX_KEPT_BYTES = 1024 * 1024
 

@@ -51,6 +51,13 @@ describe('requests that are written', () => {
     )
   })
 
+  it('shrink no further than a receiver believes', () => {
+    const zeros = [{ timestamp: 1, record: { log: '0'.repeat(3 * 1024 * 1024) } }]
+    const bytes = encodeForward('app', zeros, 'gzip')
+    expect(bytes.length).toBeGreaterThan(3 * 1024 * 1024)
+    expect(readAll([bytes])[0]).toMatchObject({ mode: 'packed', mislabelled: false, entries: zeros })
+  })
+
   it('hold no events when there are none', () => {
     for (const mode of ['forward', 'packed', 'gzip'] as const) {
       expect(readAll([encodeForward('app', [], mode, 'id')])[0]).toMatchObject({ entries: [], option: { size: 0 } })

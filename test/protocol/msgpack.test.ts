@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { EventTime } from '../../src/protocol/event-time.ts'
 import { decodeMsgpack } from '../../src/protocol/msgpack-decoder.ts'
 import { MsgpackScanner } from '../../src/protocol/msgpack-scanner.ts'
-import { encodeMsgpack } from '../../src/protocol/msgpack-writer.ts'
+import { encodeMsgpack, MsgpackWriter } from '../../src/protocol/msgpack-writer.ts'
 import { hex } from './traffic.ts'
 
 /** msgpack-lite lets a `__proto__` key replace the prototype, and -0 is 0 for the writer. */
@@ -175,6 +175,18 @@ describe('values of one form', () => {
       'a\ufffd',
     ])
     expect(Object.keys(Object(decodeMsgpack(encodeMsgpack(record))))).toEqual(['__proto__'])
+  })
+})
+
+describe('the writer', () => {
+  it('takes back what cannot be written to its end', () => {
+    const writer = new MsgpackWriter(16, 2).value({ a: 1 })
+    const { length } = writer
+    expect(() => writer.value([[[[]]]])).toThrow('deeper than 2 levels')
+    writer.truncate(length)
+    writer.truncate(1000)
+    expect(decodeMsgpack(writer.take())).toEqual({ a: 1 })
+    expect(decodeMsgpack(writer.value([[[]]]).take())).toEqual([[[]]])
   })
 })
 
