@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { stringifyJson } from '../../src/core/json.ts'
+import { indentJson, stringifyJson } from '../../src/core/json.ts'
 
 describe('stringifyJson', () => {
   test.each<[unknown, string]>([
@@ -24,7 +24,14 @@ describe('stringifyJson', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         expect(stringifyJson([value, 1n])).toBe(`[${JSON.stringify(value)},1]`)
+        expect(indentJson([value, 1n])).toBe(JSON.stringify([value, 1], null, 2))
       }),
+    )
+  })
+
+  test('indented, an integer beyond 2^53 keeps its digits', () => {
+    expect(indentJson({ a: [], b: { n: 9007199254740993n } })).toBe(
+      '{\n  "a": [],\n  "b": {\n    "n": 9007199254740993\n  }\n}',
     )
   })
 

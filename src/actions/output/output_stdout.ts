@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { FeedooError, messageOf, systemCode } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
-import { stringifyJson } from '../../core/json.ts'
+import { indentJson, stringifyJson } from '../../core/json.ts'
 import { outputParams } from '../../core/params.ts'
 
 /** Milliseconds before a full pipe is tried again. */
@@ -32,11 +32,8 @@ export const outputStdout = defineAction({
     },
   ],
   create({ format }, { deadLetter }) {
-    const print = (event: Event): string => {
-      const record = stringifyJson(event.record)
-      const shown = format === 'pretty' ? JSON.stringify(JSON.parse(record), null, 2) : record
-      return `${printable(event.tag)}[${event.timestamp}]: ${shown}\n`
-    }
+    const textOf = format === 'pretty' ? indentJson : stringifyJson
+    const print = (event: Event): string => `${printable(event.tag)}[${event.timestamp}]: ${textOf(event.record)}\n`
     return {
       async write(events) {
         let text = ''
