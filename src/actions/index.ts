@@ -5,7 +5,9 @@ import { filterRename } from './filter/filter_rename.ts'
 import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
 import { inputFile } from './input/input_file.ts'
+import { inputForward } from './input/input_forward.ts'
 import { outputArchive } from './output/output_archive.ts'
+import { outputForward } from './output/output_forward.ts'
 import { outputStdout } from './output/output_stdout.ts'
 import { parserJson } from './parser/parser_json.ts'
 import { parserRegex } from './parser/parser_regex.ts'
@@ -13,6 +15,7 @@ import { parserRegex } from './parser/parser_regex.ts'
 export const actions = [
   inputDummy,
   inputFile,
+  inputForward,
   parserJson,
   parserRegex,
   filterRename,
@@ -21,4 +24,5 @@ export const actions = [
   filterDate,
   outputStdout,
   outputArchive,
+  outputForward,
 ] as const
