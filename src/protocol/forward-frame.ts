@@ -40,6 +40,8 @@ export interface ForwardFrame {
   option: ForwardOption
   /** Fluent Bit's marks for begin and end of a group: no entries, though `size` counts them. */
   groupMarkers: number
+  /** Bytes of the entries after decompression; 0 when they were not compressed. */
+  inflatedBytes: number
   /** True when the option's `compressed` is not what the bytes are. The bytes decide. */
   mislabelled: boolean
 }
@@ -52,7 +54,16 @@ export const NOW = -Infinity
 export const GROUP_MARKER = Infinity
 
 export function newFrame(tag: string): ForwardFrame {
-  return { tag, mode: 'message', entries: [], untimed: [], option: { signal: 0 }, groupMarkers: 0, mislabelled: false }
+  return {
+    tag,
+    mode: 'message',
+    entries: [],
+    untimed: [],
+    option: { signal: 0 },
+    groupMarkers: 0,
+    inflatedBytes: 0,
+    mislabelled: false,
+  }
 }
 
 /** Adds an entry whose time is Unix seconds, NOW or GROUP_MARKER. */

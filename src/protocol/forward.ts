@@ -86,6 +86,7 @@ function readPacked(
   frame.mislabelled = labelOf(frame.option) !== compression && packed.length > 0
   if (frame.option.signal !== 0) return
   const entries = compression === 'text' ? packed : decompress(packed, compression, limits)
+  if (compression !== 'text') frame.inflatedBytes = entries.length
   // The bytes are all there: an entry that needs more of them is cut short, however much it declares.
   const scanner = new MsgpackScanner({ ...limits, maxBytes: Number.MAX_SAFE_INTEGER })
   const inner = new MsgpackDecoder(entries)

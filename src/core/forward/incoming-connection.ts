@@ -1,0 +1,328 @@
+// One sender's connection: its handshake and dialect, requests in, acknowledgements out, and the limits it must keep to.
+import type { Socket } from 'node:net'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { decodeForward } from '../../protocol/forward.ts'
+import type { ForwardFrame, ForwardLimits } from '../../protocol/forward-frame.ts'
+import { encodeAck } from '../../protocol/forward-writer.ts'
+import {
+  encodeHelo,
+  type Helo,
+  handshakeLimits,
+  newHelo,
+  type ServerSecurity,
+  verifyPing,
+} from '../../protocol/handshake.ts'
+import { decodeJsonForward, encodeJsonAck, isJsonStart, JsonScanner } from '../../protocol/json-frames.ts'
+import { MsgpackScanner } from '../../protocol/msgpack-scanner.ts'
+import { PushReader } from '../../protocol/push-reader.ts'
+import { systemCode } from '../errors.ts'
+import { Answers } from './answers.ts'
+import type { Intake } from './intake.ts'
+
+export interface ConnectionLimits {
+  /** Bytes of one request. */
+  maxFrame: number
+  maxTag: number
+  forward: Pick<ForwardLimits, 'maxDepth' | 'maxInflatedBytes' | 'maxRatio'>
+  /** Milliseconds. */
+  handshakeTimeout: number
+  idleTimeout: number
+  frameTimeout: number
+}
+
+/** What the connections of a server share. */
+export interface ConnectionHost {
+  readonly limits: ConnectionLimits
+  /** Without it there is no handshake. */
+  readonly security: ServerSecurity | undefined
+  readonly intake: Intake
+  /** Milliseconds in which sockets were read: it stands still while they are not, so that this is no sender's fault. */
+  readingTime(): number
+  /** A connection is closed because of what its peer did: called once. */
+  refused(connection: IncomingConnection, kind: string, message: string): void
+  /** `bytes` more (or less) are held of requests that are not complete. */
+  held(bytes: number): void
+}
+
+/** `handshake`: waits for PING. `open`: takes requests. `ending`: sends what it owes. `over`: nothing more happens. */
+type State = 'handshake' | 'open' | 'ending' | 'over'
+
+/** Acknowledgements that a connection may owe before it is not read any more. */
+const maxOwed = 1000
+/** Milliseconds for the peer to close its side when we have closed ours. */
+const closeGrace = 1000
+/** First byte of a TLS record that begins a handshake. */
+const tlsHandshake = 0x16
+
+export class IncomingConnection {
+  /** For people: address and port. */
+  readonly peer: string
+  readonly #socket: Socket
+  readonly #host: ConnectionHost
+  readonly #answers: Answers
+  #state: State = 'open'
+  #helo: Helo | undefined
+  #reader: PushReader | undefined
+  #isJson = false
+  /** Bytes told to the host as held. */
+  #held = 0
+  /** Reading time of the last byte, in or out. */
+  #activeAt: number
+  /** Reading time of the first byte of the request that is not complete. */
+  #frameSince: number | undefined
+  readonly #startedAt = performance.now()
+  #isPaused = false
+  /** The peer has sent everything. */
+  #hasEnded = false
+
+  constructor(socket: Socket, peer: string, host: ConnectionHost) {
+    this.#socket = socket
+    this.peer = peer
+    this.#host = host
+    this.#activeAt = host.readingTime()
+    this.#answers = new Answers(
+      (bytes, done) => this.#write(bytes, done),
+      () => this.#written(),
+    )
+    socket.on('data', (bytes) => this.#data(bytes))
+    socket.on('end', () => this.#end())
+    socket.on('error', (error) => this.#broken(error))
+    socket.on('close', () => this.#closed())
+    if (host.security === undefined) this.#readOrPause()
+    else this.#begin(host.security)
+  }
+
+  /** Bytes held of a request that is not complete. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Reads on, or no longer, as there is room; first what was read already. */
+  update(): void {
+    if (this.#state !== 'open') return
+    this.#take()
+    this.#readOrPause()
+  }
+
+  /** Refuses a peer that took too long. `now` is performance.now(). */
+  checkTime(now: number): void {
+    const { limits } = this.#host
+    if (this.#state === 'handshake') {
+      if (now - this.#startedAt > limits.handshakeTimeout) this.refuse('handshake_timeout', 'no handshake in time')
+      return
+    }
+    const time = this.#host.readingTime()
+    if (this.#state !== 'open') return
+    if (this.#frameSince !== undefined) {
+      const isLate = this.#mayRead() && time - this.#frameSince > limits.frameTimeout
+      if (isLate) this.refuse('frame_timeout', 'a request took too long from its first byte to its last')
+    } else if (time - this.#activeAt > limits.idleTimeout && !this.#waitsForUs()) {
+      this.refuse('idle_timeout', 'nothing was sent, or an acknowledgement not taken, for too long')
+    }
+  }
+
+  refuse(kind: string, message: string): void {
+    if (this.#state === 'over') return
+    this.destroy()
+    this.#reader = undefined
+    this.#tellHeld(0)
+    this.#host.refused(this, kind, message)
+  }
+
+  /** Takes nothing more. */
+  stop(): void {
+    if (this.#state === 'handshake') this.destroy()
+    else if (this.#state === 'open') {
+      this.#state = 'ending'
+      this.#socket.pause()
+    }
+  }
+
+  /** After `stop`: ends the connection when what it owes is sent. */
+  finish(): void {
+    if (this.#state === 'ending' && this.#answers.length === 0) this.#hangUp()
+  }
+
+  destroy(): void {
+    this.#state = 'over'
+    this.#socket.destroy()
+  }
+
+  #begin(security: ServerSecurity): void {
+    this.#state = 'handshake'
+    this.#helo = newHelo(security)
+    this.#reader = new PushReader(new MsgpackScanner(handshakeLimits))
+    this.#socket.write(encodeHelo(this.#helo))
+  }
+
+  #data(bytes: Buffer): void {
+    if (this.#state !== 'open' && this.#state !== 'handshake') return
+    this.#activeAt = this.#host.readingTime()
+    if (this.#helo !== undefined && this.#reader?.pending === 0 && bytes[0] === tlsHandshake) this.#refuseTls()
+    else this.#reader ??= this.#readerFor(bytes[0] ?? 0)
+    this.#reader?.push(bytes)
+    if (this.#helo !== undefined) this.#shakeHands()
+    this.update()
+  }
+
+  /** Undefined when the connection is refused. */
+  #readerFor(firstByte: number): PushReader | undefined {
+    const { maxFrame: maxBytes, forward } = this.#host.limits
+    if (firstByte === tlsHandshake) {
+      this.#refuseTls()
+      return undefined
+    }
+    this.#isJson = isJsonStart(firstByte)
+    const limits = { maxBytes, maxDepth: forward.maxDepth }
+    return new PushReader(this.#isJson ? new JsonScanner(limits) : new MsgpackScanner(limits))
+  }
+
+  #refuseTls(): void {
+    this.refuse('tls', 'a client that speaks TLS on a port without it')
+  }
+
+  #shakeHands(): void {
+    const { security } = this.#host
+    const reader = this.#reader
+    const helo = this.#helo
+    if (this.#state !== 'handshake' || security === undefined || reader === undefined || helo === undefined) return
+    try {
+      const ping = reader.take()
+      if (ping === undefined) return
+      const { pong, reason, username } = verifyPing(ping, helo, security)
+      if (reason !== undefined) {
+        this.#socket.write(pong)
+        this.#state = 'over'
+        this.#hangUp()
+        this.#host.refused(this, 'auth', username === '' ? reason : `${reason}, user ${JSON.stringify(username)}`)
+        return
+      }
+      this.#socket.write(pong)
+    } catch (error) {
+      this.#refuseBytes(error)
+      return
+    }
+    this.#state = 'open'
+    this.#helo = undefined
+    // Who has shaken hands speaks MessagePack. What came behind PING is not lost.
+    this.#reader = this.#readerFor(tlsHandshake + 1)
+    this.#reader?.push(reader.rest())
+  }
+
+  /** Takes the requests that are complete, as long as there is room. */
+  #take(): void {
+    const { intake, limits } = this.#host
+    const reader = this.#reader
+    if (reader !== undefined) {
+      try {
+        while (this.#mayRead()) {
+          const bytes = reader.take()
+          if (bytes === undefined) break
+          this.#frameSince = undefined
+          const frame = this.#isJson ? decodeJsonForward(bytes) : decodeForward(bytes, limits.forward)
+          if (frame !== undefined) this.#accept(frame, bytes.length)
+        }
+      } catch (error) {
+        this.#refuseBytes(error)
+      }
+      // Also when a later request is refused: those before it were good.
+      intake.flush()
+    }
+    const pending = this.#reader?.pending ?? 0
+    this.#tellHeld(pending)
+    if (pending === 0) this.#frameSince = undefined
+    else this.#frameSince ??= this.#host.readingTime()
+    if (this.#hasEnded && this.#mayRead()) this.#finishRead()
+  }
+
+  #accept(frame: ForwardFrame, bytes: number): void {
+    if (Buffer.byteLength(frame.tag) > this.#host.limits.maxTag) {
+      throw new ProtocolError('bad_tag', `The tag is longer than ${this.#host.limits.maxTag} bytes`)
+    }
+    const { chunk } = frame.option
+    const answer =
+      chunk === undefined ? undefined : this.#answers.add(this.#isJson ? encodeJsonAck(chunk) : encodeAck(chunk))
+    this.#host.intake.add(frame, bytes, answer)
+  }
+
+  #refuseBytes(error: unknown): void {
+    if (!(error instanceof ProtocolError)) throw error
+    this.refuse(error.code, error.message)
+  }
+
+  #mayRead(): boolean {
+    return this.#state === 'open' && !this.#host.intake.isFull && this.#answers.length < maxOwed
+  }
+
+  #readOrPause(): void {
+    const shouldPause = !this.#mayRead()
+    if (shouldPause === this.#isPaused || this.#state !== 'open') return
+    this.#isPaused = shouldPause
+    if (shouldPause) this.#socket.pause()
+    else this.#socket.resume()
+  }
+
+  /** True while the peer waits for events of its own to be safe. */
+  #waitsForUs(): boolean {
+    return this.#answers.length > 0 && !this.#answers.isWriting
+  }
+
+  #write(bytes: Buffer, done: () => void): void {
+    if (this.#state === 'over') return
+    this.#socket.write(bytes, (error) => {
+      if (error == null) done()
+    })
+  }
+
+  #written(): void {
+    this.#activeAt = this.#host.readingTime()
+    if (this.#state === 'ending') this.finish()
+    else if (this.#hasEnded && !this.#isPaused) this.#finishRead()
+    else if (this.#isPaused && this.#answers.length <= maxOwed / 2) this.update()
+  }
+
+  /** The peer has sent everything: it gets what it is owed. */
+  #end(): void {
+    this.#hasEnded = true
+    if (this.#state === 'handshake') this.destroy()
+    else this.update()
+  }
+
+  #finishRead(): void {
+    if (this.#state !== 'open') return
+    if ((this.#reader?.pending ?? 0) > 0) this.#cut()
+    else if (this.#answers.length === 0) this.#hangUp()
+  }
+
+  #cut(): void {
+    this.refuse('cut', 'the connection ended inside of a request, of which nothing is taken')
+  }
+
+  #broken(error: Error): void {
+    if ((this.#reader?.pending ?? 0) > 0) this.#cut()
+    else this.refuse('broken', `the connection broke: ${systemCode(error) ?? error.message}`)
+  }
+
+  /** Closes our side; what still comes is read and thrown away, since unread bytes would take our last answer with them. */
+  #hangUp(): void {
+    this.#state = 'over'
+    const socket = this.#socket
+    const timer = setTimeout(() => socket.destroy(), closeGrace)
+    socket.once('close', () => clearTimeout(timer))
+    socket.end()
+    socket.resume()
+  }
+
+  #closed(): void {
+    this.#state = 'over'
+    this.#tellHeld(0)
+    this.#reader = undefined
+  }
+
+  #tellHeld(bytes: number): void {
+    const more = bytes - this.#held
+    if (more === 0) return
+    this.#held = bytes
+    this.#host.held(more)
+  }
+}
