@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, createServer as createPlainServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { onTestFinished } from 'vitest'
+import { ProtocolError } from '../../src/protocol/errors.ts'
 import { decodeForward } from '../../src/protocol/forward.ts'
 import type { ForwardEntry, ForwardFrame } from '../../src/protocol/forward-frame.ts'
 import { encodeAck } from '../../src/protocol/forward-writer.ts'
@@ -99,7 +100,7 @@ export class ForwardReceiver {
     const helo = security === undefined ? undefined : newHelo(security, keepalive)
     if (helo !== undefined) socket.write(encodeHelo(helo))
     let welcome = helo === undefined
-    socket.on('data', (bytes) => {
+    const read = (bytes: Buffer) => {
       reader.push(bytes)
       for (let value = reader.take(); value !== undefined; value = reader.take()) {
         if (helo !== undefined && security !== undefined && !welcome) {
@@ -108,6 +109,14 @@ export class ForwardReceiver {
           if (reason !== undefined) socket.end()
           welcome = reason === undefined
         } else this.#arrive(socket, value)
+      }
+    }
+    socket.on('data', (bytes) => {
+      try {
+        read(bytes)
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error
+        socket.destroy()
       }
     })
   }

@@ -1,4 +1,5 @@
 // The TLS options of a connection that feedoo opens, from the files that its parameters name.
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type ConnectionOptions, createSecureContext } from 'node:tls'
 import { FeedooError, messageOf } from '../errors.ts'
@@ -29,12 +30,22 @@ export function clientTls({ verify, caFile, crtFile, keyFile, serverName }: Clie
 
 /** Throws a FeedooError (CONFIG_INVALID) when the files cannot be read or do not fit together. */
 export function checkClientTls(files: ClientTlsFiles): void {
+  const { caFile, crtFile, keyFile } = files
   try {
     createSecureContext(clientTls(files))
+    // A file without any certificate would pass: it adds none.
+    if (caFile !== undefined) checkCertificate('ca_file', caFile)
   } catch (cause) {
-    const { caFile, crtFile, keyFile } = files
     const names = [caFile, crtFile, keyFile].filter((name) => name !== undefined).join(', ')
     throw new FeedooError('CONFIG_INVALID', `the TLS files ${names} cannot be used: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function checkCertificate(parameter: string, path: string): void {
+  try {
+    new X509Certificate(readFileSync(path))
+  } catch (cause) {
+    throw new Error(`${parameter}: ${path} holds no certificate in PEM form`, { cause })
   }
 }
 
