@@ -1,59 +1,40 @@
 // The entropy coders of zstd (RFC 8878, section 4): FSE and Huffman tables, and bits read from the end.
 import { ProtocolError } from './errors.ts'
 
-/** A table of finite state entropy: for each state its symbol, and how the next state is made. */
+/** A table of finite state entropy: what each state stands for, and how the next state is made. */
 export interface FseTable {
   /** Bits of the first state. */
   log: number
-  symbols: Uint8Array
-  /** Bits to read for the next state, and what to add to them. */
-  bits: Uint8Array
-  bases: Uint16Array
+  /** For each state: its symbol, 8 bits to the left how many bits to read for the next one, 16 what to add to them. */
+  states: Int32Array
 }
 
 export interface HuffmanTable {
   maxBits: number
-  /** For each value of `maxBits` bits: the symbol it begins with, and that symbol's length in bits. */
-  symbols: Uint8Array
-  bits: Uint8Array
+  /** For each value of `maxBits` bits: the symbol it begins with, and 8 bits to the left that symbol's length in bits. */
+  codes: Uint16Array
 }
 
-/** Reads the bits of bytes[start, end) from the last one, whose highest bit set is a mark, to the first. */
-export class BackwardBits {
-  readonly #bytes: Uint8Array
-  readonly #start: number
-  /** Bits that are left. Negative: more were asked for than there are, and the excess was read as zeros. */
-  left: number
+/** How many bits are in the stream bytes[start, end). It is read from its last byte, whose highest bit set is a mark. */
+export function streamBits(bytes: Uint8Array, start: number, end: number): number {
+  const last = end > start ? (bytes[end - 1] ?? 0) : 0
+  if (last === 0) throw damaged('a bit stream has no end mark')
+  return (end - start) * 8 - Math.clz32(last) + 23
+}
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
-    const last = end > start ? (bytes[end - 1] ?? 0) : 0
-    if (last === 0) throw damaged('a bit stream has no end mark')
-    this.#bytes = bytes
-    this.#start = start
-    this.left = (end - start) * 8 - Math.clz32(last) + 23
-  }
+/**
+ * The last `count` bits, at most 25, of the `left` bits that begin at `start`. For a `count` above `left` the answer
+ * means nothing: whoever reads looks, in his own time, whether more was read than there was.
+ */
+export function bitsAt(bytes: Uint8Array, start: number, left: number, count: number): number {
+  // In two steps, as a shift by 32 would be none.
+  return ((wordAt(bytes, start, left) << (-left & 7)) >>> 1) >>> (31 - count)
+}
 
-  /** The next `count` bits, at most 24. */
-  read(count: number): number {
-    const value = this.peek(count)
-    this.left -= count
-    return value
-  }
-
-  /** The next `count` bits, at most 24, without a step. */
-  peek(count: number): number {
-    const from = this.left - count
-    if (from < 0) return this.left <= 0 ? 0 : this.#at(0, this.left) << -from
-    return this.#at(from, count)
-  }
-
-  #at(from: number, count: number): number {
-    const bytes = this.#bytes
-    const at = this.#start + (from >>> 3)
-    const word =
-      (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)
-    return (word >>> (from & 7)) & ((1 << count) - 1)
-  }
+/** The 32 bits up to the byte in which the bit stream ends, so that up to 7 of them lie after its end. */
+function wordAt(bytes: Uint8Array, start: number, left: number): number {
+  const at = start + ((left + 7) >> 3) - 4
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)
 }
 
 /** Reads the description of an FSE table at `start`. Returns the table and the index after it. */
@@ -107,8 +88,6 @@ export function readFseTable(
 export function buildFseTable(counts: readonly number[], log: number): FseTable {
   const size = 1 << log
   const symbols = new Uint8Array(size)
-  const bits = new Uint8Array(size)
-  const bases = new Uint16Array(size)
   const nextState = new Uint16Array(counts.length)
   let high = size - 1
   counts.forEach((count, symbol) => {
@@ -125,19 +104,19 @@ export function buildFseTable(counts: readonly number[], log: number): FseTable 
     }
   })
   if (at !== 0) throw damaged('a table is not full')
+  const states = new Int32Array(size)
   for (let state = 0; state < size; state++) {
     const symbol = symbols[state] ?? 0
     const value = nextState[symbol] ?? 1
     nextState[symbol] = value + 1
     const width = log - (31 - Math.clz32(value))
-    bits[state] = width
-    bases[state] = (value << width) - size
+    states[state] = symbol | (width << 8) | (((value << width) - size) << 16)
   }
-  return { log, symbols, bits, bases }
+  return { log, states }
 }
 
 export function singleSymbolTable(symbol: number): FseTable {
-  return { log: 0, symbols: Uint8Array.of(symbol), bits: new Uint8Array(1), bases: new Uint16Array(1) }
+  return { log: 0, states: Int32Array.of(symbol) }
 }
 
 /** Reads the description of a Huffman table at `start`. Returns the table and the index after it. */
@@ -160,19 +139,22 @@ export function readHuffmanTable(bytes: Uint8Array, start: number, end: number):
 /** The weights of a Huffman table, packed by two FSE states that take turns. */
 function readWeights(bytes: Uint8Array, start: number, end: number): number[] {
   const { table, next } = readFseTable(bytes, start, end, 6, 255)
-  const stream = new BackwardBits(bytes, next, end)
   const weights: number[] = []
-  let state = stream.read(table.log)
-  let other = stream.read(table.log)
-  if (stream.left < 0) throw damaged('Huffman weights do not end')
+  let left = streamBits(bytes, next, end)
+  let state = bitsAt(bytes, next, left, table.log)
+  let other = bitsAt(bytes, next, left - table.log, table.log)
+  left -= 2 * table.log
+  if (left < 0) throw damaged('Huffman weights do not end')
   while (weights.length < 255) {
-    weights.push(table.symbols[state] ?? 0)
-    const width = table.bits[state] ?? 0
-    if (width > stream.left) {
-      weights.push(table.symbols[other] ?? 0)
+    const entry = table.states[state] ?? 0
+    weights.push(entry & 0xff)
+    const width = (entry >> 8) & 0xff
+    if (width > left) {
+      weights.push((table.states[other] ?? 0) & 0xff)
       return weights
     }
-    const following = (table.bases[state] ?? 0) + stream.read(width)
+    const following = (entry >> 16) + bitsAt(bytes, next, left, width)
+    left -= width
     state = other
     other = following
   }
@@ -191,19 +173,17 @@ function buildHuffmanTable(weights: number[]): HuffmanTable {
   if (sum === 0 || maxBits > MAX_HUFFMAN_BITS || (rest & (rest - 1)) !== 0) throw damaged('a Huffman table is not full')
   const all = [...weights, 32 - Math.clz32(rest)]
   if (all.length > 256) throw damaged('there are too many Huffman weights')
-  const symbols = new Uint8Array(1 << maxBits)
-  const bits = new Uint8Array(1 << maxBits)
+  const codes = new Uint16Array(1 << maxBits)
   let at = 0
   for (let weight = 1; weight <= maxBits; weight++) {
     const span = 1 << (weight - 1)
     for (let symbol = 0; symbol < all.length; symbol++) {
       if (all[symbol] !== weight) continue
-      symbols.fill(symbol, at, at + span)
-      bits.fill(maxBits + 1 - weight, at, at + span)
+      codes.fill(symbol | ((maxBits + 1 - weight) << 8), at, at + span)
       at += span
     }
   }
-  return { maxBits, symbols, bits }
+  return { maxBits, codes }
 }
 
 /** Decodes one Huffman stream, bytes[start, end), into all of target[from, to). */
@@ -216,14 +196,27 @@ export function decodeHuffman(
   from: number,
   to: number,
 ): void {
-  const stream = new BackwardBits(bytes, start, end)
-  for (let at = from; at < to; at++) {
-    const value = stream.peek(table.maxBits)
-    target[at] = table.symbols[value] ?? 0
-    stream.left -= table.bits[value] ?? 0
-    if (stream.left < 0) break
+  const { maxBits, codes } = table
+  let left = streamBits(bytes, start, end)
+  let at = from
+  // Two symbols of at most 11 bits from each word.
+  for (; at + 1 < to && left >= 32; at += 2) {
+    const word = wordAt(bytes, start, left) << (-left & 7)
+    const first = codes[word >>> (32 - maxBits)] ?? 0
+    const second = codes[(word << (first >> 8)) >>> (32 - maxBits)] ?? 0
+    // An array of bytes keeps the low eight bits.
+    target[at] = first
+    target[at + 1] = second
+    left -= (first >> 8) + (second >> 8)
   }
-  if (stream.left !== 0) throw damaged('a Huffman stream has another length than its literals')
+  for (; at < to && left > 0; at++) {
+    const missing = maxBits - left
+    const value = missing > 0 ? bitsAt(bytes, start, left, left) << missing : bitsAt(bytes, start, left, maxBits)
+    const code = codes[value] ?? 0
+    target[at] = code
+    left -= code >> 8
+  }
+  if (left !== 0 || at < to) throw damaged('a Huffman stream has another length than its literals')
 }
 
 export function damaged(what: string): ProtocolError {

@@ -1,8 +1,11 @@
 // The first half of a compressed zstd block: the literals (RFC 8878, section 3.1.1.3.1).
 import { damaged, decodeHuffman, type HuffmanTable, readHuffmanTable } from './zstd-entropy.ts'
-import type { FrameState } from './zstd-output.ts'
+import { type FrameState, MAX_BLOCK_BYTES } from './zstd-output.ts'
 
-/** Reads the literals of the block bytes[start, end). Returns them and the index after them. */
+/**
+ * Reads the literals of the block bytes[start, end). Returns them, valid until the next block is read, and the index
+ * after them.
+ */
 export function readLiterals(
   bytes: Buffer,
   start: number,
@@ -20,7 +23,7 @@ export function readLiterals(
   if (!isPacked) {
     const size = Math.floor(header / (headerBytes === 1 ? 8 : 16))
     if (size > state.maxBlock) throw damaged('a block is larger than allowed')
-    if (type === 1) return { literals: new Uint8Array(size).fill(bytes[position] ?? 0), next: position + 1 }
+    if (type === 1) return { literals: scratch.subarray(0, size).fill(bytes[position] ?? 0), next: position + 1 }
     if (position + size > end) throw damaged('literals do not end')
     return { literals: bytes.subarray(position, position + size), next: position + size }
   }
@@ -34,7 +37,7 @@ export function readLiterals(
     position = read.next
   }
   if (state.huffman === undefined) throw damaged('there is no Huffman table to use again')
-  const literals = new Uint8Array(size)
+  const literals = scratch.subarray(0, size)
   if (format === 0) decodeHuffman(state.huffman, bytes, position, next, literals, 0, size)
   else decodeFourStreams(state.huffman, bytes, position, next, literals)
   return { literals, next }
@@ -51,3 +54,6 @@ function decodeFourStreams(table: HuffmanTable, bytes: Buffer, start: number, en
     position = stop
   }
 }
+
+/** Where literals are decoded to: one block at a time, however many frames there are. */
+const scratch = new Uint8Array(MAX_BLOCK_BYTES)

@@ -1,5 +1,13 @@
 // The second half of a compressed zstd block: copies of literals and of earlier output (RFC 8878, section 3.1.1.3.2).
-import { BackwardBits, buildFseTable, damaged, type FseTable, readFseTable, singleSymbolTable } from './zstd-entropy.ts'
+import {
+  bitsAt,
+  buildFseTable,
+  damaged,
+  type FseTable,
+  readFseTable,
+  singleSymbolTable,
+  streamBits,
+} from './zstd-entropy.ts'
 import type { FrameState, Output } from './zstd-output.ts'
 
 /**
@@ -32,56 +40,110 @@ export function readSequences(
     state.tables[kind] = result.table
     position = result.next
   }
-  return runSequences(new BackwardBits(bytes, position, end), count, literals, state, output)
+  return runSequences(bytes, position, end, count, literals, state, output)
 }
 
-/** Copies literals and earlier output in turns. Returns how many literals were used. */
+/** Copies literals and earlier output in turns, by the bit stream bytes[start, end). Returns how many literals it used. */
 function runSequences(
-  stream: BackwardBits,
+  bytes: Buffer,
+  start: number,
+  end: number,
   count: number,
   literals: Uint8Array,
   state: FrameState,
   output: Output,
 ): number {
-  const blockEnd = output.length + state.maxBlock
   const [literalTable, offsetTable, matchTable] = state.tables
   if (literalTable === undefined || offsetTable === undefined || matchTable === undefined) throw damaged('no tables')
-  const offsets = state.offsets
-  let literalState = stream.read(literalTable.log)
-  let offsetState = stream.read(offsetTable.log)
-  let matchState = stream.read(matchTable.log)
+  const limit = Math.min(state.maxBlock, output.maxBytes - output.length)
+  output.reserve(limit)
+  const buffer = output.buffer
+  const blockEnd = output.length + limit
+  // Kept in variables, as everything here is: fields would be written again with each sequence.
+  const { window, start: frameStart, offsets } = state
+  const literalStates = literalTable.states
+  const offsetStates = offsetTable.states
+  const matchStates = matchTable.states
+  let left = streamBits(bytes, start, end)
+  let literalEntry = literalStates[bitsAt(bytes, start, left, literalTable.log)] ?? 0
+  left -= literalTable.log
+  let offsetEntry = offsetStates[bitsAt(bytes, start, left, offsetTable.log)] ?? 0
+  left -= offsetTable.log
+  let matchEntry = matchStates[bitsAt(bytes, start, left, matchTable.log)] ?? 0
+  left -= matchTable.log
   let used = 0
-  for (let i = 0; i < count; i++) {
-    const offsetBits = offsetTable.symbols[offsetState] ?? 0
-    const matchCode = matchTable.symbols[matchState] ?? 0
-    const literalCode = literalTable.symbols[literalState] ?? 0
+  let at = output.length
+  for (let i = 1; i <= count; i++) {
+    const offsetBits = offsetEntry & 0xff
+    const matchCode = matchEntry & 0xff
+    const literalCode = literalEntry & 0xff
     if (offsetBits > MAX_OFFSET_BITS) throw damaged('a match reaches before the beginning')
-    const offsetHigh = offsetBits > 16 ? stream.read(offsetBits - 16) << 16 : 0
-    const offsetValue = (1 << offsetBits) + offsetHigh + stream.read(Math.min(offsetBits, 16))
-    const matchLength = (matchBases[matchCode] ?? 0) + stream.read(matchBits[matchCode] ?? 0)
-    const literalLength = (literalBases[literalCode] ?? 0) + stream.read(literalBits[literalCode] ?? 0)
-    if (i < count - 1) {
-      literalState = (literalTable.bases[literalState] ?? 0) + stream.read(literalTable.bits[literalState] ?? 0)
-      matchState = (matchTable.bases[matchState] ?? 0) + stream.read(matchTable.bits[matchState] ?? 0)
-      offsetState = (offsetTable.bases[offsetState] ?? 0) + stream.read(offsetTable.bits[offsetState] ?? 0)
+    let offsetValue = 1 << offsetBits
+    if (offsetBits > 16) {
+      offsetValue += bitsAt(bytes, start, left, offsetBits - 16) << 16
+      left -= offsetBits - 16
     }
-    if (stream.left < 0) throw damaged('sequences do not end')
+    const lowBits = Math.min(offsetBits, 16)
+    offsetValue += bitsAt(bytes, start, left, lowBits)
+    left -= lowBits
+    let matchLength = matchBases[matchCode] ?? 0
+    if (matchCode > LAST_PLAIN_MATCH) {
+      const width = matchBits[matchCode] ?? 0
+      matchLength += bitsAt(bytes, start, left, width)
+      left -= width
+    }
+    let literalLength = literalBases[literalCode] ?? 0
+    if (literalCode > LAST_PLAIN_LITERAL) {
+      const width = literalBits[literalCode] ?? 0
+      literalLength += bitsAt(bytes, start, left, width)
+      left -= width
+    }
+    if (i < count) {
+      // Up to 18 bits at once.
+      const literalWidth = (literalEntry >> 8) & 0xff
+      const matchWidth = (matchEntry >> 8) & 0xff
+      const both = bitsAt(bytes, start, left, literalWidth + matchWidth)
+      left -= literalWidth + matchWidth
+      literalEntry = literalStates[(literalEntry >> 16) + (both >> matchWidth)] ?? 0
+      matchEntry = matchStates[(matchEntry >> 16) + (both & ((1 << matchWidth) - 1))] ?? 0
+      const offsetWidth = (offsetEntry >> 8) & 0xff
+      offsetEntry = offsetStates[(offsetEntry >> 16) + bitsAt(bytes, start, left, offsetWidth)] ?? 0
+      left -= offsetWidth
+    }
+    if (left < 0) throw damaged('sequences do not end')
     const offset = nextOffset(offsets, offsetValue, literalLength)
-    if (used + literalLength > literals.length) throw damaged('sequences use more literals than there are')
-    if (output.length + literalLength + matchLength > blockEnd) throw damaged('a block is larger than allowed')
-    const at = output.room(literalLength + matchLength)
-    const buffer = output.buffer
     const to = at + literalLength
     const from = to - offset
-    if (offset < 1 || from < state.start) throw damaged('a match reaches before the beginning')
+    if (used + literalLength > literals.length) throw damaged('sequences use more literals than there are')
+    if (to + matchLength > blockEnd) throw tooLong(output, state)
+    if (offset < 1 || offset > window) throw damaged('a match reaches beyond the window')
     copyBytes(literals, used, buffer, at, literalLength)
     used += literalLength
+    at = to + matchLength
+    if (from < frameStart) copyOlder(buffer, from, to, matchLength, state)
     // A match may overlap with what it makes: then byte by byte, from the first one on.
-    if (offset >= matchLength && matchLength > NATIVE_COPY_BYTES) buffer.copyWithin(to, from, from + matchLength)
+    else if (offset >= matchLength && matchLength > NATIVE_COPY_BYTES) buffer.copyWithin(to, from, from + matchLength)
     else for (let j = 0; j < matchLength; j++) buffer[to + j] = buffer[from + j] ?? 0
   }
-  if (stream.left !== 0) throw damaged('sequences have bits left')
+  if (left !== 0) throw damaged('sequences have bits left')
+  output.length = at
   return used
+}
+
+/** Copies a match that begins before `state.start`, where the output began anew. */
+function copyOlder(buffer: Buffer, from: number, to: number, count: number, state: FrameState): void {
+  const before = state.start - from
+  if (before > state.olderEnd) throw damaged('a match reaches before the beginning')
+  const older = Math.min(before, count)
+  buffer.copyWithin(to, state.olderEnd - before, state.olderEnd - before + older)
+  for (let i = older; i < count; i++) buffer[to + i] = buffer[from + i] ?? 0
+}
+
+/** What to say of a block that outgrows its own limit, or that of all the output. */
+function tooLong(output: Output, state: FrameState): Error {
+  return output.maxBytes - output.length < state.maxBlock
+    ? output.tooLarge()
+    : damaged('a block is larger than allowed')
 }
 
 function copyBytes(source: Uint8Array, from: number, target: Uint8Array, to: number, count: number): void {
@@ -130,7 +192,10 @@ function readTable(
 }
 
 /** Shorter copies are cheaper in a loop than in a call. */
-const NATIVE_COPY_BYTES = 24
+const NATIVE_COPY_BYTES = 16
+/** The last codes of lengths without extra bits. */
+const LAST_PLAIN_LITERAL = 15
+const LAST_PLAIN_MATCH = 31
 /** No offset within the window has more. */
 const MAX_OFFSET_BITS = 28
 
@@ -140,14 +205,14 @@ const twos = (count: number): number[] => new Array<number>(count).fill(2)
 const rare = (count: number): number[] => new Array<number>(count).fill(-1)
 
 /** Extra bits and first value of each code of a length (RFC 8878, section 3.1.1.3.2.1). */
-const literalBits = [...zeros(16), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+const literalBits = Uint8Array.of(...zeros(16), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 const literalBases = basesOf(literalBits, 0)
-const matchBits = [...zeros(32), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+const matchBits = Uint8Array.of(...zeros(32), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 const matchBases = basesOf(matchBits, 3)
 
-function basesOf(bits: readonly number[], first: number): number[] {
+function basesOf(bits: Uint8Array, first: number): Int32Array {
   let base = first
-  return bits.map((count) => {
+  return Int32Array.from(bits, (count) => {
     base += 2 ** count
     return base - 2 ** count
   })
