@@ -1,8 +1,8 @@
 // Decompression that is pulled piece by piece, so that a file that unpacks to a thousand times its size costs no memory.
 import { once } from 'node:events'
 import { createGunzip, type Gunzip } from 'node:zlib'
+import { ZstdStream } from '../../protocol/zstd-stream.ts'
 import { FeedooError, messageOf } from '../errors.ts'
-import { ZstdFrames } from './zstd-frames.ts'
 
 export type Compression = 'gzip' | 'zstd'
 
@@ -77,19 +77,21 @@ function gzipDecompressor(): Decompressor {
 }
 
 function zstdDecompressor(): Decompressor {
-  const frames = new ZstdFrames()
+  const stream = new ZstdStream()
   let ended = false
   return {
-    feed: (bytes) => frames.feed(bytes),
+    feed: (bytes) => stream.push(bytes),
     end() {
       ended = true
     },
     async next() {
-      const piece = frames.next()
-      if (piece === undefined && ended && !frames.complete) {
-        throw new FeedooError('FILE_DAMAGED', 'the file ends in the middle of a frame')
+      try {
+        const piece = stream.next()
+        if (piece === undefined && ended) stream.end()
+        return piece
+      } catch (error) {
+        throw new FeedooError('FILE_DAMAGED', messageOf(error), { cause: error })
       }
-      return piece
     },
     close() {},
   }

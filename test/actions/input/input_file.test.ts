@@ -88,6 +88,23 @@ describe('input_file, once', () => {
     expect([again.lines(), again.deadLetters()]).toEqual([[], 0])
   })
 
+  it('emits the lines before a zstd checksum that differs, and sets one dead letter aside', async () => {
+    const dir = await scratch()
+    // `hello zstd`, newline, as the zstd command writes it, with its checksum at the end.
+    const frame = Buffer.from('KLUv/QRYWQAAaGVsbG8genN0ZApsV/lR', 'base64')
+    const damaged = Buffer.concat([frame.subarray(0, -1), Buffer.alloc(1)])
+    await writeFile(join(dir, 'a.zst'), Buffer.concat([frame, damaged, frame]))
+    await writeFile(join(dir, 'b.zst'), Buffer.concat([frame, frame]))
+    const run = tail({ path_pattern: `${dir}/*.zst`, once: true, path_key: 'path' })
+    await run.ended
+    const linesOf = (name: string) => run.out.filter((event) => event.record.path === join(dir, name)).length
+    expect([linesOf('a.zst'), linesOf('b.zst'), run.deadLetters()]).toEqual([2, 2, 1])
+    expect(new Set(run.lines())).toEqual(new Set(['hello zstd']))
+    const again = tail({ path_pattern: `${dir}/*.zst`, once: true }, run.positions)
+    await again.ended
+    expect([again.lines(), again.deadLetters()]).toEqual([[], 0])
+  })
+
   it('passes over what cannot be read: folders, pipes, broken links, and reads linked files once', async () => {
     const dir = await scratch()
     await mkdir(join(dir, 'folder.log'))

@@ -61,6 +61,9 @@ describe('decompressor', () => {
     ['a cut gzip file', 'gzip', gzipSync('one\n'.repeat(50)).subarray(0, 25)],
     ['what is no gzip', 'gzip', Buffer.from('plain text, not gzip')],
     ['a cut frame', 'zstd', frame(raw('hello', false))],
+    ['a checksum that differs', 'zstd', Buffer.concat([fromCommand.subarray(0, -1), Buffer.alloc(1)])],
+    ['a frame without its checksum', 'zstd', fromCommand.subarray(0, -4)],
+    ['a frame with other bytes behind it', 'zstd', Buffer.concat([fromCommand, Buffer.alloc(20)])],
     ['what is no Zstandard', 'zstd', Buffer.from('plain text, not zstd')],
     ['a block that does not exist', 'zstd', frame(Buffer.from([7, 0, 0, 0]))],
     ['a window of 1 TiB', 'zstd', Buffer.concat([magic, Buffer.from([0, 30 << 3]), raw('a', true)])],
@@ -89,6 +92,15 @@ describe('decompressor', () => {
     ['gz', undefined],
   ])('takes %s as %s', (path, kind) => {
     expect(compressionOf(path)).toBe(kind)
+  })
+
+  it('hands on what stands before a checksum that differs', async () => {
+    const decoder = decompressor('zstd')
+    decoder.feed(Buffer.concat([fromCommand, fromCommand.subarray(0, -1), Buffer.alloc(1)]))
+    decoder.end()
+    expect((await decoder.next())?.toString()).toBe('hello zstd\n')
+    expect((await decoder.next())?.toString()).toBe('hello zstd\n')
+    await expect(decoder.next()).rejects.toMatchObject({ code: 'FILE_DAMAGED', cause: { code: 'bad_compression' } })
   })
 
   it('decodes what the zstd command wrote', async () => {
