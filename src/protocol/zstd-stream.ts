@@ -52,9 +52,9 @@ export class ZstdStream {
   push(bytes: Uint8Array): void {
     const held = this.#to - this.#from
     if (this.#to + bytes.length > this.#input.length) {
+      // Moved to the front at most once for each block that was used, or to a buffer of twice the size.
       const needed = held + bytes.length
-      // Half of it stays free, so that not every push has to move what is held.
-      const input = 2 * needed > this.#input.length ? Buffer.allocUnsafe(2 * needed) : this.#input
+      const input = needed > this.#input.length ? Buffer.allocUnsafe(2 * needed) : this.#input
       this.#input.copy(input, 0, this.#from, this.#to)
       this.#input = input
       this.#from = 0
