@@ -7,6 +7,7 @@ import { onTestFinished, vi } from 'vitest'
 import type { ActionSpec, Json, Output } from '../../src/core/action.ts'
 import type { Event } from '../../src/core/event.ts'
 import type { Positions } from '../../src/core/pipeline.ts'
+import { encodeForward } from '../../src/protocol/forward-writer.ts'
 import { output } from './actions.ts'
 import { recordingLog } from './recording-log.ts'
 import { type ActionMap, makePipeline } from './run-pipeline.ts'
@@ -32,6 +33,8 @@ export interface ForwardInputOptions {
   actions?: ActionMap[]
   extra?: ActionSpec[]
   positions?: ReadonlyMap<string, Json>
+  /** Called when the port is open and nothing runs yet. */
+  beforeRun?: (port: number) => Promise<void>
 }
 
 export async function receive(
@@ -61,6 +64,8 @@ export async function receive(
     },
   )
   await pipeline.open()
+  const port = Number(lines.find(({ msg }) => msg === 'listens')?.port ?? 0)
+  await options.beforeRun?.(port)
   const controller = new AbortController()
   const giveUp = new AbortController()
   const ended = pipeline.run(controller.signal, giveUp.signal)
@@ -70,9 +75,8 @@ export async function receive(
     giveUp.abort()
     await ended.catch(() => {})
   })
-  const listens = lines.find(({ msg }) => msg === 'listens')
   return {
-    port: Number(listens?.port ?? 0),
+    port,
     out,
     lines,
     saved,
@@ -97,7 +101,7 @@ export interface Client {
 }
 
 export async function client(to: number | NetConnectOpts): Promise<Client> {
-  const socket = connectTcp(typeof to === 'number' ? { port: to, host: '127.0.0.1', allowHalfOpen: true } : to)
+  const socket = connectTcp(typeof to === 'number' ? { port: to, host: '127.0.0.1' } : to)
   const made = wrap(socket)
   await Promise.race([once(socket, 'connect'), made.closed])
   return made
@@ -131,3 +135,19 @@ function wrap(socket: Socket): Client {
 
 /** Waits, with many looks, until `check` does not throw. */
 export const eventually = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 5 })
+
+/** A request for events whose records are `{n}`. */
+export function request(tag: string, numbers: readonly number[], chunk?: string): Buffer {
+  const events = numbers.map((n) => ({ timestamp: 1000 + n, record: { n } }))
+  return encodeForward(tag, events, 'forward', chunk)
+}
+
+/** The `n` of each event. */
+export function numbersOf(events: readonly { record: Record<string, unknown> }[]): unknown[] {
+  return events.map(({ record }) => record.n)
+}
+
+/** Comes back when the loop has gone round so often that whatever was ready has happened. */
+export async function quiet(): Promise<void> {
+  for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -37,11 +37,12 @@ export class ChunkWindow<Taking extends object> {
 
   /** Notes a new chunk, in the window and in the position that is saved with its events. */
   add(key: ChunkKey, taking: Taking, position: Position): void {
-    position[key] = this.#next++
     this.#chunks.set(key, taking)
     this.#evict()
     for (const old of this.#forgotten) position[old] = null
     this.#forgotten = []
+    // Last: it may be one of the forgotten.
+    position[key] = this.#next++
   }
 
   /** Notes that the chunks of a position are safe. */

@@ -111,11 +111,11 @@ export class IncomingConnection {
       if (now - this.#startedAt > limits.handshakeTimeout) this.refuse('handshake_timeout', 'no handshake in time')
       return
     }
-    const time = this.#host.readingTime()
     if (this.#state !== 'open') return
-    if (this.#frameSince !== undefined) {
-      const isLate = this.#mayRead() && time - this.#frameSince > limits.frameTimeout
-      if (isLate) this.refuse('frame_timeout', 'a request took too long from its first byte to its last')
+    const time = this.#host.readingTime()
+    if (this.#frameSince !== undefined && this.#mayRead()) {
+      if (time - this.#frameSince <= limits.frameTimeout) return
+      this.refuse('frame_timeout', 'a request took too long from its first byte to its last')
     } else if (time - this.#activeAt > limits.idleTimeout && !this.#waitsForUs()) {
       this.refuse('idle_timeout', 'nothing was sent, or an acknowledgement not taken, for too long')
     }

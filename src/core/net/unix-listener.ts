@@ -1,7 +1,8 @@
 // Listens for connections on a Unix socket.
 import { once } from 'node:events'
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { FeedooError, systemCode } from '../errors.ts'
 import { listenError } from './listen-error.ts'
 
@@ -38,6 +39,12 @@ export async function listenUnix(options: UnixOptions): Promise<{ close(): void 
 
 async function removeStale(path: string): Promise<void> {
   let isSocket: boolean
+  try {
+    // Without the folder, libuv would speak of a permission.
+    statSync(dirname(path))
+  } catch (error) {
+    throw listenError(path, error)
+  }
   try {
     isSocket = lstatSync(path).isSocket()
   } catch (error) {

@@ -2,21 +2,8 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { encodeForward } from '../../../src/protocol/forward-writer.ts'
-import { client, eventually, receive } from '../../helpers/forward-input.ts'
+import { client, eventually, numbersOf, receive, request } from '../../helpers/forward-input.ts'
 import { cut, list, recording, recordings } from '../../protocol/traffic.ts'
-
-/** A request for events whose records are `{n}`. */
-function request(tag: string, numbers: readonly number[], chunk?: string): Buffer {
-  return encodeForward(
-    tag,
-    numbers.map((n) => ({ timestamp: 1000 + n, record: { n } })),
-    'forward',
-    chunk,
-  )
-}
-
-const numbers = (events: readonly { record: Record<string, unknown> }[]) => events.map(({ record }) => record.n)
 
 describe('input_forward takes', () => {
   it.each(recordings)('what Fluent Bit sends: %s', async (name) => {
@@ -36,7 +23,7 @@ describe('input_forward takes', () => {
       socket.write(piece)
       await new Promise((resolve) => setImmediate(resolve))
     }
-    await eventually(() => expect(numbers(input.out)).toEqual([1, 2, 3]))
+    await eventually(() => expect(numbersOf(input.out)).toEqual([1, 2, 3]))
   })
 
   it('several requests in one segment, with keep-alives between them', async () => {
@@ -100,7 +87,7 @@ describe('input_forward takes', () => {
       Buffer.concat([request('app', [1], 'a'), metrics(1, 'b'), metrics(2, 'c'), request('app', [2], 'd')]),
     )
     await eventually(() => expect(sender.acks()).toEqual(['a', 'b', 'c', 'd']))
-    expect(numbers(input.out)).toEqual([1, 2])
+    expect(numbersOf(input.out)).toEqual([1, 2])
     expect([input.refusals('metrics'), input.refusals('traces')]).toEqual([1, 1])
   })
 
@@ -109,7 +96,7 @@ describe('input_forward takes', () => {
     const sender = await client(input.port)
     sender.socket.write(list('app', Buffer.concat([list(1000, { n: 1 })]), { compressed: 'gzip', chunk: 'a' }))
     await eventually(() => expect(sender.acks()).toEqual(['a']))
-    expect(numbers(input.out)).toEqual([1])
+    expect(numbersOf(input.out)).toEqual([1])
     expect(input.lines.filter(({ level, kind }) => level === 'warn' && kind === 'mislabelled')).toHaveLength(1)
   })
 

@@ -1,0 +1,3 @@
+import { describeEachOnce } from './fluent-logger.ts'
+
+describeEachOnce(5000)
