@@ -48,6 +48,9 @@ async function runActions(yaml: string, example: Example, specs: readonly Action
   const out: Event[] = []
   const stop = new AbortController()
   let stopping: NodeJS.Timeout | undefined
+  const stopSoon = () => {
+    stopping = setTimeout(() => stop.abort(), surplusTime)
+  }
   const actions = actionList.parse(parse(yaml, { merge: true })).map(({ name, label, ...params }) => ({
     name,
     label: String(label ?? name),
@@ -61,7 +64,7 @@ async function runActions(yaml: string, example: Example, specs: readonly Action
       clock: systemClock,
       log,
       sink: (event) => {
-        if (out.push(event) === example.out.length) stopping = setTimeout(() => stop.abort(), surplusTime)
+        if (out.push(event) === example.out.length) stopSoon()
       },
     },
   )
@@ -69,6 +72,7 @@ async function runActions(yaml: string, example: Example, specs: readonly Action
   await pipeline.inject(
     (example.in ?? []).map((event) => ({ timestamp: systemClock.now(), ...structuredClone(event) })),
   )
+  if (example.out.length === 0) stopSoon()
   await pipeline.run(stop.signal)
   clearTimeout(stopping)
   return out

@@ -44,8 +44,9 @@ export async function run(options: RunOptions): Promise<number> {
     log.fatal({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
     return error instanceof FeedooError && error.code === 'CONFIG_INVALID' ? 2 : 1
   }
-  log.info(`feedoo ${version} runs ${config.pipelines.map(({ name }) => name).join(', ')}`)
   onSignals(supervisor, config, options.file, log)
+  // After that: who waits for this line may send a signal at once.
+  log.info(`feedoo ${version} runs ${config.pipelines.map(({ name }) => name).join(', ')}`)
   const started = performance.now()
   const hide = options.progress || process.stderr.isTTY ? showProgress(sourceOf(supervisor), process.stderr) : () => {}
   const errors = await supervisor.run()
