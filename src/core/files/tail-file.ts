@@ -5,19 +5,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Json } from '../action.ts'
 import type { Event } from '../event.ts'
 import { type Compression, compressionOf, type Decompressor, decompressor } from './decompress.ts'
-import {
-  beforeLimit,
-  type Fingerprint,
-  fingerprint,
-  fits,
-  growHead,
-  headLimit,
-  lastBytes,
-  noFingerprint,
-} from './fingerprint.ts'
+import { beforeLimit, type Fingerprint, fits, headLimit } from './fingerprint.ts'
 import { LineEvents, type LineOptions } from './line-events.ts'
 import { LineSplitter } from './line-splitter.ts'
 import { lastLineEnd, readPosition } from './position.ts'
+import { Progress } from './progress.ts'
 import { type Content, openFile, readRange } from './rotation.ts'
 import { type FileStat, fileStat } from './walk.ts'
 
@@ -47,10 +39,6 @@ export class TailFile implements Content {
   readonly compression: Compression | undefined
   /** `draining`: no longer among the files that match, but open still. `gone`: only remembered. */
   state: 'follow' | 'draining' | 'gone' = 'follow'
-  /** Of the first byte that was not emitted in a whole line; of decoded bytes. */
-  offset = 0
-  head: Fingerprint = noFingerprint
-  before: Fingerprint = noFingerprint
   /** Worth a step. */
   ready = true
   /** Read to its end since somebody began to wait for that. */
@@ -84,6 +72,7 @@ export class TailFile implements Content {
 
   readonly #options: LineOptions
   readonly #lines: LineEvents
+  readonly #progress = new Progress()
   #mtime = ''
   /** Size and time of change of a compressed file that was read to its end. */
   #done = ''
@@ -93,10 +82,6 @@ export class TailFile implements Content {
   #ending = false
   #skip = false
   #checkHead = false
-  #read = 0
-  #headBytes: Buffer = Buffer.alloc(0)
-  /** The bytes before `#read`. */
-  #last: Buffer = Buffer.alloc(0)
 
   constructor(id: string, path: string, key: string, options: LineOptions) {
     this.id = id
@@ -121,10 +106,21 @@ export class TailFile implements Content {
 
   /** Goes on where other content ended that this file holds a copy of. */
   adopt(content: Content): void {
-    this.offset = content.offset
-    this.head = content.head
-    this.before = content.before
+    this.#progress.adopt(content)
     this.#skip = content instanceof TailFile && content.#skip
+  }
+
+  /** Of the first byte that was not emitted in a whole line; of decoded bytes. */
+  get offset(): number {
+    return this.#progress.offset
+  }
+
+  get head(): Fingerprint {
+    return this.#progress.head
+  }
+
+  get before(): Fingerprint {
+    return this.#progress.before
   }
 
   position(): Json {
@@ -200,7 +196,7 @@ export class TailFile implements Content {
     if (this.compression !== undefined) return true
     const head = await this.peek(0, headLimit)
     const before = await this.peek(Math.max(0, this.offset - beforeLimit), this.offset)
-    return fits(this.head, head) && fits(this.before, before)
+    return this.#progress.fits(head, before)
   }
 
   /** Reads on by at most one chunk, into `buffer`. Throws what opening and reading throws, and FILE_DAMAGED. */
@@ -226,8 +222,7 @@ export class TailFile implements Content {
     this.#lines.begin(this.path)
     this.#splitter?.finish()
     this.#skip = false
-    this.offset = this.#read
-    this.before = fingerprint(this.#last)
+    this.#progress.flush()
     return { events: this.#lines.batch, bytes: 0 }
   }
 
@@ -271,16 +266,11 @@ export class TailFile implements Content {
         if (this.fromEnd) await this.#seekEnd(handle, found.size)
         const head = await readRange(handle, 0, headLimit)
         const before = await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset)
-        if (!fits(this.head, head) || !fits(this.before, before)) return await closing(handle, 'replaced')
-        this.#headBytes = head.subarray(0, Math.max(this.head.length, Math.min(headLimit, this.offset)))
-        this.#last = before
-        this.#read = this.offset
+        if (!this.#progress.resume(head, before)) return await closing(handle, 'replaced')
         this.rawRead = this.offset
       } else {
         this.#decoder = decompressor(this.compression)
-        this.#headBytes = Buffer.alloc(0)
-        this.#last = Buffer.alloc(0)
-        this.#read = 0
+        this.#progress.rewind()
         this.rawRead = 0
         this.#ending = false
       }
@@ -300,11 +290,11 @@ export class TailFile implements Content {
   async #seekEnd(handle: FileHandle, size: number): Promise<void> {
     this.fromEnd = false
     const { encoding, maxLine } = this.#options
-    const end = await lastLineEnd(handle, size, encoding, maxLine)
-    this.offset = end.offset
-    this.#skip = end.skip
-    this.head = fingerprint(await readRange(handle, 0, Math.min(headLimit, this.offset)))
-    this.before = fingerprint(await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset))
+    const { offset, skip } = await lastLineEnd(handle, size, encoding, maxLine)
+    this.#skip = skip
+    const head = await readRange(handle, 0, Math.min(headLimit, offset))
+    const before = await readRange(handle, Math.max(0, offset - beforeLimit), offset)
+    this.#progress.seek(offset, head, before)
   }
 
   async #readPlain(buffer: Buffer): Promise<Buffer | 'end' | 'replaced'> {
@@ -315,12 +305,13 @@ export class TailFile implements Content {
       if (!fits(this.head, await readRange(handle, 0, headLimit))) return 'replaced'
     }
     // Each read begins with bytes that are known: so a file that was truncated and has grown again is never mixed up.
-    const known = this.#last.length
+    const { last, read } = this.#progress
+    const known = last.length
     // Synchronous: the bytes are mostly in the page cache, and another thread's copy of them would be in the cache of
     // another core. Others get their turn in between.
     await nextTurn()
-    const bytesRead = readSync(handle.fd, buffer, 0, known + chunkSize, this.#read - known)
-    if (bytesRead < known || buffer.compare(this.#last, 0, known, 0, known) !== 0) return 'replaced'
+    const bytesRead = readSync(handle.fd, buffer, 0, known + chunkSize, read - known)
+    if (bytesRead < known || buffer.compare(last, 0, known, 0, known) !== 0) return 'replaced'
     if (bytesRead === known) return 'end'
     this.rawRead += bytesRead - known
     return buffer.subarray(known, bytesRead)
@@ -330,7 +321,11 @@ export class TailFile implements Content {
     for (;;) {
       const piece = await this.#decoder?.next()
       if (piece !== undefined) {
-        const rest = this.#passOver(piece)
+        if (this.fromEnd) {
+          this.#progress.skip(piece)
+          continue
+        }
+        const rest = this.#progress.passOver(piece)
         if (rest === 'replaced' || rest.length > 0) return rest
         continue
       }
@@ -345,41 +340,12 @@ export class TailFile implements Content {
     }
   }
 
-  /** Passes over what was emitted in an earlier life; what comes back is new. */
-  #passOver(piece: Buffer): Buffer | 'replaced' {
-    const known = this.fromEnd ? piece.length : Math.min(piece.length, this.offset - this.#read)
-    if (known <= 0) return piece
-    this.#headBytes = growHead(this.#headBytes, piece, this.#read)
-    this.#last = lastBytes(this.#last, piece, known)
-    this.#read += known
-    if (this.fromEnd) {
-      this.offset = this.#read
-      this.head = fingerprint(this.#headBytes)
-      this.before = fingerprint(this.#last)
-    } else if (this.#read === this.offset && !(fits(this.head, this.#headBytes) && fits(this.before, this.#last))) {
-      return 'replaced'
-    }
-    return piece.subarray(known)
-  }
-
   #take(bytes: Buffer): Batch {
     const splitter = this.#splitter
     if (splitter === undefined) return { events: [], bytes: 0 }
     this.#lines.begin(this.path)
     splitter.push(bytes)
-    const head = growHead(this.#headBytes, bytes, this.#read)
-    if (head !== this.#headBytes) {
-      this.#headBytes = head
-      this.head = fingerprint(head)
-    }
-    const start = this.#read
-    this.#read += bytes.length
-    const offset = this.#read - splitter.pending
-    if (offset !== this.offset) {
-      this.offset = offset
-      this.before = fingerprint(lastBytes(this.#last, bytes, offset - start))
-    }
-    this.#last = lastBytes(this.#last, bytes, bytes.length)
+    this.#progress.take(bytes, splitter.pending)
     this.#skip = splitter.skipping
     return { events: this.#lines.batch, bytes: bytes.length }
   }
