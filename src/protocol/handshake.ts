@@ -108,14 +108,17 @@ export function readHelo(bytes: Buffer): Helo {
   return helo
 }
 
-/** The answer to a HELO, and the salt that the server's PONG is to be compared with. */
+/**
+ * The answer to a HELO, and the salt that the server's PONG is to be compared with. The salt is a str of ASCII: Fluent Bit
+ * refuses one that is bin, and peers that read a str as text would hash other bytes than those of a salt that is no UTF-8.
+ */
 export function encodePing(
   helo: Helo,
   security: ClientSecurity,
-  salt = randomBytes(16),
+  salt = Buffer.from(randomBytes(16).toString('hex')),
 ): { ping: Buffer; salt: Buffer } {
   const { hostname, sharedKey, username = '', password = '' } = security
-  const writer = new MsgpackWriter(512).arrayHeader(6).str('PING').str(hostname).bin(salt)
+  const writer = new MsgpackWriter(512).arrayHeader(6).str('PING').str(hostname).rawStr(salt)
   writer.str(sha512(salt, hostname, helo.nonce, sharedKey).toString('hex'))
   if (helo.auth.length === 0) writer.str('').str('')
   else writer.str(username).str(sha512(helo.auth, username, password).toString('hex'))

@@ -10,9 +10,11 @@ export interface CuttingProxy {
   cuts: number
 }
 
-/** Stands before a port of loopback until the test is over. A connection lives for about `bytes` bytes. */
+/** Stands before a port of loopback until the test is over. A connection lives for about `bytes` bytes, or a few
+ * answers. */
 export async function cuttingProxy(to: number, seed: number, bytes: number): Promise<CuttingProxy> {
   const random = seeded(seed)
+  const proxy = { port: 0, cuts: 0 }
   const open = new Set<Socket>()
   const server = createServer((client) => {
     const upstream = connect(to, '127.0.0.1')
@@ -34,17 +36,15 @@ export async function cuttingProxy(to: number, seed: number, bytes: number): Pro
     }
     // One of two connections loses an answer: the request has arrived, and the sender cannot know.
     const losesAnswer = random() < 0.5
+    let answers = Math.floor(random() * 4)
     let left = Math.floor(random() * 2 * bytes)
     client.on('data', (data) => {
-      const passed = losesAnswer ? data : data.subarray(0, left)
-      upstream.write(passed)
-      if (!losesAnswer) left -= data.length
-      if (left < 0) cut()
+      upstream.write(losesAnswer ? data : data.subarray(0, left))
+      left -= data.length
+      if (!losesAnswer && left < 0) cut()
     })
     upstream.on('data', (data) => {
-      // An answer takes about 40 bytes; a request some hundreds.
-      if (losesAnswer) left -= 10 * data.length
-      if (left < 0) cut()
+      if (losesAnswer && answers-- === 0) cut()
       else client.write(data)
     })
   })
@@ -54,6 +54,6 @@ export async function cuttingProxy(to: number, seed: number, bytes: number): Pro
     server.close()
     for (const socket of open) socket.destroy()
   })
-  const proxy = { port: (server.address() as AddressInfo).port, cuts: 0 }
+  proxy.port = (server.address() as AddressInfo).port
   return proxy
 }
