@@ -33,6 +33,8 @@ export interface ForwardInputOptions {
   actions?: ActionMap[]
   extra?: ActionSpec[]
   positions?: ReadonlyMap<string, Json>
+  /** Does not keep what comes out. */
+  forget?: boolean
   /** Called when the port is open and nothing runs yet. */
   beforeRun?: (port: number) => Promise<void>
 }
@@ -54,6 +56,7 @@ export async function receive(
     {
       extra: [...(options.extra ?? []), ...(options.output === undefined ? [] : [output('test', options.output)])],
       log,
+      ...(options.forget === true ? { sink: () => {} } : {}),
       positions,
       savePositions: (_, changes) => {
         for (const [key, value] of changes) {
