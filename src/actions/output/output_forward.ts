@@ -183,6 +183,12 @@ a renewed one needs no restart.`,
       out: [{ tag: 'web', timestamp: 1600000000, record: { log: 'no alert: it is not sent' } }],
     },
   ],
+  lint({ tls_enable, tls_verify }) {
+    if (!tls_enable || tls_verify) return []
+    return [
+      { path: ['tls_verify'], message: 'whoever stands on the way can pass for the receiver: set ca_file instead' },
+    ]
+  },
   create(params, { clock, log, deadLetter }) {
     const { shared_key, username, password, keepalive, heartbeat } = params
     const tlsFiles = {

@@ -380,6 +380,12 @@ describe('parameters', () => {
     expect(error?.issues.map((issue) => JSON.stringify(issue)).join()).toContain(message)
   })
 
+  it('that trust anybody are warned about', () => {
+    const warnings = (params: Record<string, unknown>) => outputForward.lint(params).map(({ path }) => path)
+    expect(warnings({ tls_enable: true, tls_verify: false })).toEqual([['tls_verify']])
+    expect(warnings({ tls_enable: true })).toEqual([])
+  })
+
   it('take hosts in any form', async () => {
     const port = await freePort()
     const hosts = [`127.0.0.1:${port}`, { host: '127.0.0.1' }, '127.0.0.1', '[::1]', `[::1]:${port}`, '::1']

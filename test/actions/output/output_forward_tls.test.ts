@@ -2,29 +2,28 @@
 import { readFileSync } from 'node:fs'
 import type { TlsOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
-import { makeCertificates } from '../../helpers/certificates.ts'
+import { type KeyPair, makeCertificates } from '../../helpers/certificates.ts'
 import { forwardOutput, numbered } from '../../helpers/forward-output.ts'
 import { ForwardReceiver } from '../../helpers/forward-receiver.ts'
+import { hasOpenssl } from '../../helpers/openssl.ts'
 
-const made = makeCertificates()
-afterAll(made.remove)
+const made = hasOpenssl ? makeCertificates() : undefined
+afterAll(() => made?.remove())
 
-const read = ({ crt, key }: { crt: string; key: string }): TlsOptions => ({
-  cert: readFileSync(crt),
-  key: readFileSync(key),
-})
-const server = read(made.server)
-const mutual = { ...server, ca: readFileSync(made.ca), requestCert: true, rejectUnauthorized: true }
-const trust = { tls_enable: true, ca_file: made.ca }
-const client = { crt_file: made.client.crt, key_file: made.client.key }
+const pem = (file: string | undefined) => (file === undefined ? undefined : readFileSync(file))
+const read = (pair: KeyPair | undefined): TlsOptions => ({ cert: pem(pair?.crt), key: pem(pair?.key) })
+const server = read(made?.server)
+const mutual = { ...server, ca: pem(made?.ca), requestCert: true, rejectUnauthorized: true }
+const trust = { tls_enable: true, ca_file: made?.ca }
+const client = { crt_file: made?.client.crt, key_file: made?.client.key }
 
-describe('a receiver with TLS takes events', () => {
+describe.skipIf(!hasOpenssl)('a receiver with TLS takes events (needs openssl)', () => {
   it.each<[string, TlsOptions, Record<string, unknown>]>([
     ['with a certificate of a trusted authority', server, trust],
     ['by its name', server, { ...trust, host: 'localhost' }],
     ['by a name that is not that of the host', server, { ...trust, server_name: 'receiver.test' }],
     ['that asks for our certificate', mutual, { ...trust, ...client }],
-    ['with any certificate without tls_verify', read(made.stranger), { tls_enable: true, tls_verify: false }],
+    ['with any certificate without tls_verify', read(made?.stranger), { tls_enable: true, tls_verify: false }],
     ['in TLS 1.2', { ...server, maxVersion: 'TLSv1.2' }, trust],
   ])('%s', async (_, tls, params) => {
     const receiver = await ForwardReceiver.start({ tls })
@@ -45,9 +44,9 @@ describe('a receiver with TLS takes events', () => {
   })
 })
 
-describe('no events go to a receiver', () => {
+describe.skipIf(!hasOpenssl)('no events go to a receiver (needs openssl)', () => {
   it.each<[string, TlsOptions | undefined, Record<string, unknown>, RegExp]>([
-    ['that no trusted authority has signed', read(made.stranger), trust, /self-signed certificate/],
+    ['that no trusted authority has signed', read(made?.stranger), trust, /self-signed certificate/],
     ['that the system does not trust', server, { tls_enable: true }, /certificate/],
     ['of another name', server, { ...trust, server_name: 'other.test' }, /other\.test.*not in the cert|altnames/],
     ['that refuses to do without our certificate', mutual, trust, /certificate required|closed the connection/],
@@ -70,11 +69,11 @@ describe('no events go to a receiver', () => {
   })
 })
 
-describe('files that cannot be used are one error before the start', () => {
+describe.skipIf(!hasOpenssl)('files that cannot be used are one error before the start (needs openssl)', () => {
   it.each<[string, Record<string, unknown>, RegExp]>([
     ['are missing', { ca_file: '/nowhere/ca.crt' }, /ca_file.*\/nowhere\/ca\.crt/],
-    ['hold no certificate', { ca_file: made.client.key }, /ca_file/],
-    ['do not belong together', { crt_file: made.client.crt, key_file: made.server.key }, /key values mismatch/],
+    ['hold no certificate', { ca_file: made?.client.key }, /ca_file/],
+    ['do not belong together', { crt_file: made?.client.crt, key_file: made?.server.key }, /key values mismatch/],
   ])('when they %s', async (_, params, message) => {
     const refused = forwardOutput({ tls_enable: true, ...params })
     await expect(refused).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
