@@ -6,7 +6,9 @@ import { seeded } from '../protocol/traffic.ts'
 
 export interface CuttingProxy {
   port: number
-  /** Connections that were broken, so far. */
+  /** Connections that came, so far. */
+  connections: number
+  /** Those of them that were broken. */
   cuts: number
 }
 
@@ -14,10 +16,11 @@ export interface CuttingProxy {
  * answers. */
 export async function cuttingProxy(to: number, seed: number, bytes: number): Promise<CuttingProxy> {
   const random = seeded(seed)
-  const proxy = { port: 0, cuts: 0 }
+  const proxy = { port: 0, connections: 0, cuts: 0 }
   const open = new Set<Socket>()
   const server = createServer((client) => {
     const upstream = connect(to, '127.0.0.1')
+    proxy.connections++
     for (const socket of [client, upstream]) {
       open.add(socket)
       socket

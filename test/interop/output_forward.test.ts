@@ -4,7 +4,7 @@ import { EventTime, FluentServer, type FluentServerOptions } from '@fluent-org/l
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Event } from '../../src/core/event.ts'
 import { makeCertificates } from '../helpers/certificates.ts'
-import { cuttingProxy } from '../helpers/cutting-proxy.ts'
+import { type CuttingProxy, cuttingProxy } from '../helpers/cutting-proxy.ts'
 import { receive } from '../helpers/forward-input.ts'
 import { forwardOutput, numbered } from '../helpers/forward-output.ts'
 import { hasOpenssl } from '../helpers/openssl.ts'
@@ -80,6 +80,32 @@ describe('feedoo to feedoo', () => {
       expect(proxy.cuts).toBeGreaterThan(10)
     },
   )
+
+  it('is exactly once when the receiver needs longer than ack_timeout', async () => {
+    const taken: Event[] = []
+    let calls = 0
+    const slow = {
+      async write(events: readonly Event[]) {
+        // The first time it waits until the sender has connected three times.
+        if (calls++ === 0) await expect.poll(() => proxy?.connections, { timeout: 20_000 }).toBeGreaterThan(2)
+        taken.push(...events)
+      },
+    }
+    let proxy: CuttingProxy | undefined
+    const input = await receive({}, { output: slow })
+    proxy = await cuttingProxy(input.port, 1, Number.MAX_SAFE_INTEGER)
+    const output = await forwardOutput({ port: proxy.port, chunk_size: 100, ack_timeout: 0.1 })
+    const batch = numbered(100)
+    let failures = 0
+    const write = (): Promise<void> =>
+      output.write(batch).catch(() => {
+        failures++
+        return write()
+      })
+    await write()
+    expect(failures).toBeGreaterThan(0)
+    expect(numbers(taken)).toEqual(upTo(100))
+  })
 
   it('names the reason when the keys differ', async () => {
     const input = await receive({ shared_key: 'right' })
