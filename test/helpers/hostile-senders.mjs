@@ -25,6 +25,6 @@ function silent() {
   else process.stdout.write('opened\n')
 }
 silent()
-setInterval(() => open('127.0.0.3').end(bomb), 100)
+setInterval(() => open('127.0.0.3').end(bomb), 250)
 const slow = open('127.0.0.4')
 setInterval(() => slow.write(Buffer.of(0x93)), 1000)

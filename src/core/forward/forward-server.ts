@@ -233,9 +233,9 @@ export class ForwardServer {
   }
 }
 
-/** For people. */
+/** For people. A Unix socket has no address, nor has a connection that is gone already. */
 function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return remoteAddress === undefined ? 'unknown' : `${remoteAddress}:${remotePort}`
+  return remoteAddress === undefined ? 'no address' : `${remoteAddress}:${remotePort}`
 }
 
 /** Milliseconds between two looks at the times of the connections. */

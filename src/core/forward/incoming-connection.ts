@@ -72,6 +72,8 @@ export class IncomingConnection {
   #frameSince: number | undefined
   readonly #startedAt = performance.now()
   #isPaused = false
+  /** Reading time. */
+  #pausedAt = 0
   /** The peer has sent everything. */
   #hasEnded = false
 
@@ -113,7 +115,7 @@ export class IncomingConnection {
     }
     if (this.#state !== 'open') return
     const time = this.#host.readingTime()
-    if (this.#frameSince !== undefined && this.#mayRead()) {
+    if (this.#frameSince !== undefined && !this.#isPaused) {
       if (time - this.#frameSince <= limits.frameTimeout) return
       this.refuse('frame_timeout', 'a request took too long from its first byte to its last')
     } else if (time - this.#activeAt > limits.idleTimeout && !this.#waitsForUs()) {
@@ -258,8 +260,15 @@ export class IncomingConnection {
     const shouldPause = !this.#mayRead()
     if (shouldPause === this.#isPaused || this.#state !== 'open') return
     this.#isPaused = shouldPause
-    if (shouldPause) this.#socket.pause()
-    else this.#socket.resume()
+    const time = this.#host.readingTime()
+    if (shouldPause) {
+      this.#pausedAt = time
+      this.#socket.pause()
+    } else {
+      // The rest of a request could not come in the meantime.
+      if (this.#frameSince !== undefined) this.#frameSince += time - this.#pausedAt
+      this.#socket.resume()
+    }
   }
 
   /** True while the peer waits for events of its own to be safe. */
@@ -299,8 +308,11 @@ export class IncomingConnection {
   }
 
   #broken(error: Error): void {
-    if ((this.#reader?.pending ?? 0) > 0) this.#cut()
-    else this.refuse('broken', `the connection broke: ${systemCode(error) ?? error.message}`)
+    const code = systemCode(error) ?? ''
+    // Bytes that are no TLS, in the middle of it.
+    if (code.startsWith('ERR_SSL')) this.refuse('tls_failed', `TLS: ${error.message}`)
+    else if ((this.#reader?.pending ?? 0) > 0) this.#cut()
+    else this.refuse('broken', `the connection broke: ${code === '' ? error.message : code}`)
   }
 
   /** Closes our side; what still comes is read and thrown away, since unread bytes would take our last answer with them. */

@@ -10,7 +10,7 @@ export interface TlsAcceptorOptions {
   handshakeTimeout: number
   onSecure(socket: TLSSocket): void
   /** The connection is closed. */
-  onRefused(kind: 'not_tls' | 'tls_failed' | 'handshake_timeout', message: string, socket: TLSSocket): void
+  onRefused(kind: 'not_tls' | 'tls_failed' | 'handshake_timeout' | 'broken', message: string, socket: TLSSocket): void
   /** The files have changed; with an error, what was read before goes on. */
   onReload(error: unknown): void
 }
@@ -30,11 +30,16 @@ export function createTlsAcceptor(options: TlsAcceptorOptions): TlsAcceptor {
     rejectUnauthorized: needsCertificate,
     handshakeTimeout: options.handshakeTimeout,
   })
-  server.on('secureConnection', options.onSecure)
+  server.on('secureConnection', (socket) => {
+    socket.allowHalfOpen = true
+    options.onSecure(socket)
+  })
   server.on('tlsClientError', (error, socket) => refused(error, socket, options))
   return {
     accept(socket) {
       reload(server, files, options)
+      // Who leaves during the handshake has left; what TLS makes of the connection is half-open again.
+      socket.allowHalfOpen = false
       server.emit('connection', socket)
     },
   }
@@ -57,6 +62,8 @@ function refused(error: Error, socket: TLSSocket, { onRefused }: TlsAcceptorOpti
   const reason: unknown = socket.authorizationError
   if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') onRefused('handshake_timeout', 'no TLS handshake in time', socket)
   else if (notTls.has(code)) onRefused('not_tls', 'a client that speaks no TLS on a port with TLS', socket)
+  // Who looks whether the port is open comes and goes like this.
+  else if (reason == null && code === 'ECONNRESET') onRefused('broken', 'it ended before TLS began', socket)
   else if (reason == null) onRefused('tls_failed', `no TLS: ${messageOf(error)}`, socket)
   else onRefused('tls_failed', `no TLS: the client's certificate is not good (${String(reason)})`, socket)
   socket.destroy()

@@ -269,6 +269,21 @@ describe('back-pressure of input_forward', () => {
     await eventually(() => expect([sender.acks(), half.acks()]).toEqual([['a'], ['h']]))
   })
 
+  it('does not count the time in which a sender of many requests is not read, as it is owed many answers', async () => {
+    const output = slowOutput()
+    const input = await receive({ frame_timeout: 0.3 }, { output: output.made })
+    const sender = await client(input.port)
+    const ids = range(0, 2000).map(String)
+    const last = request('app', [0], 'last')
+    sender.socket.write(Buffer.concat([...ids.map((id) => request('app', [1], id)), last.subarray(0, 20)]))
+    await eventually(() => expect(input.out).toHaveLength(1000))
+    await new Promise((resolve) => setTimeout(resolve, 900))
+    output.release()
+    await eventually(() => expect(sender.acks()).toEqual(ids))
+    sender.socket.write(last.subarray(20))
+    await eventually(() => expect(sender.acks().at(-1)).toBe('last'))
+  })
+
   it('does not make a small queue_size slow: reading goes on with the next commit, not on a timer', async () => {
     const input = await receive({ queue_size: 1 })
     const sender = await client(input.port)

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -56,6 +58,30 @@ describe.skipIf(!hasOpenssl)('input_forward with TLS (needs openssl for its cert
     expect(input.lines.filter(({ level }) => level === 'warn')).toMatchObject([
       { kind: 'not_tls', msg: 'closed a connection: a client that speaks no TLS on a port with TLS' },
     ])
+  })
+
+  it('says nothing of who only looks whether the port is open, and warns of a client that does not trust it', async () => {
+    const input = await receive(server())
+    const looking = await client(input.port)
+    looking.socket.end()
+    await looking.closed
+    await eventually(() => expect(input.lines.filter(({ kind }) => kind === 'broken')).toHaveLength(1))
+    expect(input.lines.filter(({ level }) => level === 'warn')).toEqual([])
+    const trust = ['-verify_return_error', '-CAfile', certificates.stranger.crt]
+    execFile('openssl', ['s_client', '-connect', `127.0.0.1:${input.port}`, ...trust], () => {})
+    await eventually(() => expect(input.refusals('tls_failed')).toBe(1))
+  })
+
+  it('closes a connection for bytes that are no TLS, in the middle of it', async () => {
+    const input = await receive(server())
+    const line = connect(input.port, '127.0.0.1')
+    await once(line, 'connect')
+    const sender = await tlsClient(input.port, { socket: line, ca: ca() })
+    sender.socket.write(request('app', [1], 'a'))
+    await eventually(() => expect(sender.acks()).toEqual(['a']))
+    line.write('this is no TLS')
+    await sender.closed
+    expect(input.lines.filter(({ level }) => level === 'warn')).toMatchObject([{ kind: 'tls_failed' }])
   })
 
   it('shakes hands inside of TLS', async () => {
