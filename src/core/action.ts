@@ -58,8 +58,10 @@ export interface Output {
    * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does.
    */
   write(events: readonly Event[]): Promise<void>
-  /** Resolves when everything written so far would survive a power cut. Called once a commit. */
+  /** Resolves when everything written before the call would survive a power cut. Called once a commit. */
   sync?(): Promise<void>
+  /** `write` may be called while a `sync` waits: events then need not pile up for as long as the disk takes. */
+  readonly writesDuringSync?: boolean
   close?(): Promise<void>
 }
 

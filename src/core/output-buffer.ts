@@ -71,7 +71,18 @@ export class OutputBuffer {
    */
   makeSafe(): Promise<void> {
     if (this.#held.length > 0) this.#flush()
+    if (this.#output.writesDuringSync) return this.#syncBeside(this.#chain)
     return this.#enqueue(() => this.#sync())
+  }
+
+  /** Syncs while the queue goes on. When that fails, the queue is closed as by any rejection. */
+  async #syncBeside(written: Promise<void>): Promise<void> {
+    await written
+    try {
+      await this.#sync()
+    } catch (error) {
+      await this.#enqueue(() => Promise.reject(error))
+    }
   }
 
   #flush(): void {
@@ -97,9 +108,10 @@ export class OutputBuffer {
   }
 
   async #sync(): Promise<void> {
-    if (this.#written === this.#synced) return
+    const upTo = this.#written
+    if (upTo === this.#synced) return
     await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
-    this.#synced = this.#written
+    this.#synced = upTo
   }
 
   async #write(batch: readonly Event[]): Promise<void> {

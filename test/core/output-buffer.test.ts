@@ -109,3 +109,54 @@ test('copies are made of a record however deep', async () => {
   await it.makeSafe()
   expect(written[0]?.record.deep).toBeInstanceOf(Object)
 })
+
+/** An output whose syncs wait until they are told to end. */
+function slowToSync(ends: { resolve(): void; reject(error: Error): void }[]) {
+  const calls: string[] = []
+  const output: Output = {
+    writesDuringSync: true,
+    async write(batch) {
+      calls.push(`write ${numbers(batch)}`)
+    },
+    sync() {
+      calls.push('sync')
+      return new Promise((resolve, reject) => ends.push({ resolve, reject }))
+    },
+  }
+  return { calls, output }
+}
+
+test('an output that allows it is written to while it syncs, and what came then needs a sync of its own', async () => {
+  const ends: { resolve(): void; reject(error: Error): void }[] = []
+  const { calls, output } = slowToSync(ends)
+  const { buffer: it } = buffer(output, { bufferSize: 1 })
+  it.add(event(1))
+  const first = it.makeSafe()
+  await turn()
+  it.add(event(2))
+  await turn()
+  expect(calls).toEqual(['write 1', 'sync', 'write 2'])
+  ends[0]?.resolve()
+  await first
+  const second = it.makeSafe()
+  await turn()
+  expect(calls.slice(3)).toEqual(['sync'])
+  ends[1]?.resolve()
+  await second
+  await it.makeSafe()
+  expect(calls).toHaveLength(4)
+})
+
+test('after a sync that failed for good, nothing becomes safe', async () => {
+  const ends: { resolve(): void; reject(error: Error): void }[] = []
+  const { calls, output } = slowToSync(ends)
+  const { buffer: it } = buffer(output, { bufferSize: 1 })
+  it.add(event(1))
+  const safe = it.makeSafe()
+  await turn()
+  ends[0]?.reject(new Error('the disk is broken'))
+  await expect(safe).rejects.toThrow('the disk is broken')
+  it.add(event(2))
+  await expect(it.makeSafe()).rejects.toThrow('the disk is broken')
+  expect(calls).toEqual(['write 1', 'sync'])
+})

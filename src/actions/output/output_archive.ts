@@ -150,6 +150,7 @@ export const outputArchive = defineAction({
         }
         begun = undefined
       },
+      writesDuringSync: true,
       sync: () => files.sync(),
       async close() {
         files.close()
