@@ -118,7 +118,7 @@ export class OutputBuffer {
     try {
       await this.#retry(() => this.#output.write(batch))
     } catch (error) {
-      if (this.#options.signal.aborted) throw error
+      if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
       this.#rejectAll(batch, error)
     }
     this.#written++
@@ -143,4 +143,9 @@ export class OutputBuffer {
     this.#failing = true
     this.#options.log.warn({ code: error.code }, `${messageOf(error)}; trying again until it works`)
   }
+}
+
+/** The reader of a pipe has left: there is nothing to write for any more, and no event is at fault. */
+function isEndOfOutput(error: unknown): boolean {
+  return error instanceof FeedooError && error.code === 'STDOUT_CLOSED'
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import type { Filter, Input, Output } from '../../src/core/action.ts'
+import type { BatchFilter, EventFilter, Input, Output } from '../../src/core/action.ts'
 import { FeedooError } from '../../src/core/errors.ts'
 import { cloneEvent, type Event } from '../../src/core/event.ts'
 import { sum } from '../../src/core/metrics.ts'
@@ -17,7 +17,7 @@ const events = (tag: string, count: number) => Array.from({ length: count }, (_,
 const names = (list: readonly Event[]) => list.map(({ tag, record }) => `${tag} ${record.n}`)
 
 /** A filter from its apply alone. */
-const apply = (name: string, made: NonNullable<Filter['apply']>) => filter(name, () => ({ apply: made }))
+const apply = (name: string, made: EventFilter['apply']) => filter(name, () => ({ apply: made }))
 
 /** An output that keeps what is written to it, as it was when it was written. */
 function keeper(overrides: Partial<Output> = {}) {
@@ -219,9 +219,9 @@ describe('an asynchronous filter', () => {
     ])
   })
 
-  test.each<[string, NonNullable<Filter['applyBatch']>, string]>([
+  test.each<[string, BatchFilter['applyBatch'], string]>([
     ['rejects', () => Promise.reject(new Error('no name server')), 'no name server'],
-    ['hands back too few results', async () => [], '0 results for 2 events'],
+    ['hands back too few results', async () => [], 'applyBatch must return one list of events for each of its 2 events'],
   ])('that %s dead-letters only what it took', async (_, applyBatch, reason) => {
     const { letters, options } = await deadLettersOf()
     const { pipeline, out } = makePipeline([{ name: 'filter_dns', match: 'a' }], {
@@ -275,7 +275,7 @@ describe('emit', () => {
     await pipeline.run(never())
     expect(log.slice(0, 4).sort()).toEqual(['one synced', 'one written', 'two synced', 'two written'])
     expect(log.indexOf('one written')).toBeLessThan(log.indexOf('one synced'))
-    expect(log.slice(4)).toEqual(['saved 0 [["file",2]]', 'safe'])
+    expect(log.slice(4)).toEqual(['saved input_source/input_source/1 [["file",2]]', 'safe'])
   })
 
   test('an input that is answered does not wait for the timer', async () => {
@@ -305,7 +305,7 @@ describe('emit', () => {
     }
     const { pipeline } = makePipeline([{ name: 'input_source' }], {
       extra: [input('source', source)],
-      positions: new Map([[0, new Map([['file', 7]])]]),
+      positions: new Map([['input_source/input_source/1', new Map([['file', 7]])]]),
     })
     await pipeline.run(never())
     expect(seen).toEqual([['file', 7]])

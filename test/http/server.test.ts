@@ -8,11 +8,11 @@ import { makePipeline } from '../helpers/run-pipeline.ts'
 
 function action(overrides: Partial<ActionStats> = {}): ActionStats {
   const none = { in: {}, bypass: {}, do: {}, out: {}, errors: {}, dropped: {}, dead_letters: {} }
-  return { name: 'filter_a', label: 'a', kind: 'filter', retries: 0, ...none, ...overrides }
+  return { name: 'filter_a', label: 'a', kind: 'filter', retries: 0, counters: {}, ...none, ...overrides }
 }
 
 function stats(actions: ActionStats[], overrides: Partial<PipelineStats> = {}): PipelineStats {
-  return { actions, events: 0, commits: 0, in_flight: 0, ...overrides }
+  return { actions, events: 0, commits: 0, in_flight: 0, restarts: 0, ...overrides }
 }
 
 const well: StatsSource = { stats: async () => ({}), health: () => ({ ok: true, reasons: [] }) }
