@@ -15,8 +15,11 @@ export interface Loaded {
   warnings: number
 }
 
-/** Reads a configuration and writes what is wrong with it to standard error. */
-export async function load(file: string): Promise<Loaded> {
+/**
+ * Reads a configuration and writes what is wrong with it to standard error. `consequence` ends the last line, which
+ * counts the mistakes.
+ */
+export async function load(file: string, consequence = ''): Promise<Loaded> {
   const { config, diagnostics, registry } = await loadConfig(file, {
     env: process.env,
     loadRegistry: (plugins) => loadActions([builtinActions, ...plugins]),
@@ -25,6 +28,7 @@ export async function load(file: string): Promise<Loaded> {
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic, { color })}\n`)
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length
   const warnings = diagnostics.length - errors
-  if (errors > 0) process.stderr.write(`${errors === 1 ? '1 error' : `${errors} errors`}; nothing was started\n`)
+  const count = errors === 1 ? '1 error' : `${errors} errors`
+  if (errors > 0) process.stderr.write(`${count}${consequence === '' ? '' : `; ${consequence}`}\n`)
   return { config, registry, warnings }
 }
