@@ -15,7 +15,7 @@ export class AppendFiles {
   #unsynced = new Set<AppendFile>()
   #last: AppendFile | undefined
 
-  /** `maxOpen` files at most are open; `head` begins each new file; `log` is told, at debug level, what is opened and closed. */
+  /** `maxOpen` files at most are open; `head` begins each new file; the debug log tells what is opened and closed. */
   constructor(maxOpen: number, head = '', log?: Logger) {
     this.#maxOpen = maxOpen
     this.#head = head
