@@ -221,7 +221,11 @@ describe('an asynchronous filter', () => {
 
   test.each<[string, BatchFilter['applyBatch'], string]>([
     ['rejects', () => Promise.reject(new Error('no name server')), 'no name server'],
-    ['hands back too few results', async () => [], 'applyBatch must return one list of events for each of its 2 events'],
+    [
+      'hands back too few results',
+      async () => [],
+      'applyBatch must return one list of events for each of its 2 events',
+    ],
   ])('that %s dead-letters only what it took', async (_, applyBatch, reason) => {
     const { letters, options } = await deadLettersOf()
     const { pipeline, out } = makePipeline([{ name: 'filter_dns', match: 'a' }], {
