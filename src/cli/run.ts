@@ -6,7 +6,7 @@ import { FeedooError, messageOf } from '../core/errors.ts'
 import { createLogger, type Logger, type LogOptions } from '../core/log.ts'
 import { dropPrivileges } from '../core/privileges.ts'
 import { Supervisor, type Totals } from '../core/supervisor.ts'
-import { builtinActions, load } from './load.ts'
+import { builtinActions, load, reload } from './load.ts'
 import { grouped, showProgress } from './progress.ts'
 import { version } from './version.ts'
 
@@ -21,7 +21,7 @@ export interface RunOptions {
  * written; 2 when the configuration is wrong.
  */
 export async function run(options: RunOptions): Promise<number> {
-  const { config } = await load(options.file)
+  const { config } = await load(options.file, 'nothing was started')
   if (config === undefined) return 2
   const logOptions: LogOptions = { verbosity: options.verbosity, pretty: process.stderr.isTTY === true }
   const log = createLogger(logOptions)
@@ -42,7 +42,7 @@ export async function run(options: RunOptions): Promise<number> {
   let http: { close(): Promise<void> } | undefined
   try {
     await supervisor.open(config.pipelines)
-    http = await startStates(config, supervisor)
+    http = await startStates(config, supervisor, log)
     if (config.privileges !== undefined) dropPrivileges(config.privileges)
   } catch (error) {
     await supervisor.abandon()
@@ -62,11 +62,16 @@ export async function run(options: RunOptions): Promise<number> {
 }
 
 /** The HTTP server is loaded only when it is wanted. */
-async function startStates(config: Config, supervisor: Supervisor): Promise<{ close(): Promise<void> } | undefined> {
+async function startStates(
+  config: Config,
+  supervisor: Supervisor,
+  log: Logger,
+): Promise<{ close(): Promise<void> } | undefined> {
   if (config.states === undefined) return undefined
   const { startHttp } = await import('../http/server.ts')
   return startHttp({
     ...config.states,
+    log,
     source: {
       stats: () => supervisor.stats(),
       health: async () => {
@@ -93,13 +98,13 @@ function onSignals(supervisor: Supervisor, config: Config, file: string, started
   process.on('SIGINT', stop)
   process.on('SIGHUP', async () => {
     await started
-    running = (await reload(supervisor, running, file, log)) ?? running
+    running = (await change(supervisor, running, file, log)) ?? running
   })
 }
 
 /** Reads the configuration again; a wrong one changes nothing. */
-async function reload(supervisor: Supervisor, before: Config, file: string, log: Logger): Promise<Config | undefined> {
-  const { config } = await load(file)
+async function change(supervisor: Supervisor, before: Config, file: string, log: Logger): Promise<Config | undefined> {
+  const config = await reload(file, log)
   if (config === undefined) {
     log.error('the configuration is wrong; everything goes on as it was')
     return undefined

@@ -49,8 +49,9 @@ export class OutputBuffer {
       },
     )
     this.#policy.onFailure(({ reason }) => this.#warn('error' in reason ? reason.error : undefined))
-    this.#policy.onRetry(() => {
+    this.#policy.onRetry(({ delay }) => {
       this.retries++
+      options.log.debug({ retry_in: delay / 1000 }, 'the output is tried again')
     })
   }
 

@@ -1,5 +1,5 @@
 import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
@@ -166,7 +166,7 @@ test.skipIf(!isRoot)('privileges: the process, its threads and its files become 
   await mkdir(join(folder, 'out'))
   await chmod(folder, 0o755)
   await chmod(join(folder, 'out'), 0o777)
-  const port = 80 + Math.floor(Math.random() * 900)
+  const port = await freePort(600, 1023)
   const daemon = await Daemon.start(
     `privileges: { user: nobody, group: nogroup }
 states: { port: ${port} }
@@ -181,6 +181,8 @@ pipelines:
     - { name: output_archive, path_template: "{dir}/out/b.jsonl" }
 `,
     folder,
+    // Supplementary groups that have to go.
+    { through: ['setpriv', '--groups', '4,24'] },
   )
   await daemon.logged(/feedoo .* runs/)
   await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['b.jsonl', 'dead.jsonl']), 10_000)
@@ -377,10 +379,16 @@ test('a signal while the daemon starts ends it as one later would', async () => 
   expect(await daemon.exit()).toBe(0)
 })
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
+/** A port that nothing listens on: any, or one of a range. */
+async function freePort(from = 0, to = 0): Promise<number> {
+  for (let port = from; port <= to; port++) {
+    const server = createServer()
+    const bound = await new Promise<number | undefined>((resolve) => {
+      server.once('error', () => resolve(undefined))
+      server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
+    })
+    await new Promise((resolve) => server.close(resolve))
+    if (bound !== undefined) return bound
+  }
+  throw new Error(`all ports from ${from} to ${to} are taken`)
 }
