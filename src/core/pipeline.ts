@@ -1,21 +1,18 @@
 // One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
-import type { ActionContext, ActionKind, BatchFilter, BuiltAction, Emit, Input, Json, Position } from './action.ts'
+import type { BatchFilter, Emit, Input, Json, Position } from './action.ts'
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
-import type { ActionConfig, PipelineConfig } from './config/types.ts'
+import type { PipelineConfig } from './config/types.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
-import { type ActionStats, countTag, type PipelineStats } from './metrics.ts'
+import { countTag, type PipelineStats } from './metrics.ts'
 import { OutputBuffer } from './output-buffer.ts'
+import { makePlace, maxTags, type Place, statsOf, stopOf } from './place.ts'
 import { inputKey, type Positions } from './positions.ts'
 import type { Registry } from './registry.ts'
-import { Router, type Stop } from './router.ts'
-import { compileMatch } from './tag.ts'
-
-/** Tags whose route and counters are kept. */
-const maxTags = 1000
+import { Router } from './router.ts'
 
 export interface PipelineOptions {
   registry: Registry
@@ -30,18 +27,6 @@ export interface PipelineOptions {
   progress?(input: number, done: number, total: number): void
   /** Sees what comes out behind the last action. For tests and `feedoo test`. */
   sink?: Emit
-}
-
-/** One action in its place. */
-interface Place {
-  config: ActionConfig
-  kind: ActionKind
-  built: BuiltAction
-  buffer?: OutputBuffer
-  errors: Map<string, number>
-  dropped: Map<string, number>
-  deadLetters: Map<string, number>
-  counters: Map<string, number>
 }
 
 export class Pipeline {
@@ -93,7 +78,15 @@ export class Pipeline {
       // Its own output never refuses for good.
       reject: () => {},
     })
-    this.#places = config.actions.map((action, place) => this.#place(action, place, log))
+    this.#places = config.actions.map((action, place) =>
+      makePlace(action, {
+        pipeline: config.name,
+        registry: options.registry,
+        clock,
+        log,
+        deadLetter: (event, error) => this.#deadLetter(place, event, error),
+      }),
+    )
     this.#places.forEach((place, index) => {
       const buffer = this.#buffer(place, index, log)
       if (buffer !== undefined) place.buffer = buffer
@@ -147,7 +140,7 @@ export class Pipeline {
 
   stats(): PipelineStats {
     return {
-      actions: this.#places.map((place, index) => this.#actionStats(place, index)),
+      actions: this.#places.map((place, index) => statsOf(place, index, this.#router)),
       events: this.#events,
       commits: this.#committer.commits,
       in_flight: this.#committer.inFlight + this.#waiting,
@@ -344,31 +337,6 @@ export class Pipeline {
     this.#deadLetters.add(deadLetter(this.name, at.config.label, event, error, this.#options.clock.now()))
   }
 
-  #place(config: ActionConfig, index: number, pipelineLog: Logger): Place {
-    const spec = this.#options.registry.get(config.name)
-    if (spec === undefined) throw new FeedooError('CONFIG_INVALID', `there is no action named ${config.name}`)
-    const place = {
-      config,
-      errors: new Map<string, number>(),
-      dropped: new Map<string, number>(),
-      deadLetters: new Map<string, number>(),
-      counters: new Map<string, number>(),
-    }
-    const context: ActionContext = {
-      pipeline: this.name,
-      label: config.label,
-      clock: this.#options.clock,
-      log: pipelineLog.child({ action: config.label }),
-      deadLetter: (event, error) => this.#deadLetter(index, event, error),
-      countError: (event, dropped = false) => {
-        countTag(place.errors, event.tag, maxTags)
-        if (dropped) countTag(place.dropped, event.tag, maxTags)
-      },
-      count: (name, by = 1) => place.counters.set(name, (place.counters.get(name) ?? 0) + by),
-    }
-    return { ...place, kind: spec.kind, built: spec.build(config.params, context) }
-  }
-
   #buffer({ built, config }: Place, index: number, pipelineLog: Logger): OutputBuffer | undefined {
     if (built.kind !== 'output') return undefined
     return new OutputBuffer(built.action, {
@@ -380,28 +348,5 @@ export class Pipeline {
       signal: this.#giveUp.signal,
       reject: (event, error) => this.#deadLetter(index, event, error),
     })
-  }
-
-  #actionStats(place: Place, index: number): ActionStats {
-    const { config, kind, errors, dropped, deadLetters, counters, buffer } = place
-    return {
-      name: config.name,
-      label: config.label,
-      kind,
-      ...this.#router.counts(index),
-      errors: Object.fromEntries(errors),
-      dropped: Object.fromEntries(dropped),
-      dead_letters: Object.fromEntries(deadLetters),
-      retries: buffer?.retries ?? 0,
-      counters: Object.fromEntries(counters),
-    }
-  }
-}
-
-function stopOf({ built }: Place): Stop {
-  if (built.kind === 'input') return { takes: () => false, always: false }
-  return {
-    takes: compileMatch(built.params.match ?? '*'),
-    always: built.kind === 'filter' && 'applyBatch' in built.action,
   }
 }
