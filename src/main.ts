@@ -4,10 +4,21 @@ import './core/regexp-engine.ts'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
 import { version } from './cli/version.ts'
-import { FeedooError } from './core/errors.ts'
+import { nearest } from './core/config/nearest.ts'
+import { FeedooError, messageOf, systemCode } from './core/errors.ts'
+import { fileKind } from './core/file-kind.ts'
 import { loadActions, type Registry } from './core/registry.ts'
 
 const defaultFile = '/etc/feedoo/default.yaml'
+
+process.stdout.on('error', (error) => {
+  // Nobody reads on, as in `feedoo schema | head`: nothing has failed.
+  if (systemCode(error) === 'EPIPE') process.exit()
+  writeError(`feedoo: cannot write to the standard output: ${messageOf(error)}\n`)
+  process.exit(1)
+})
+// There is nobody left to tell, and no reason to end.
+process.stderr.on('error', () => {})
 
 const program = new Command('feedoo')
   .description(
@@ -24,33 +35,40 @@ const program = new Command('feedoo')
     `
 Examples:
   $ feedoo init .                     write a commented starter configuration
-  $ feedoo check -c default.yaml      point at what is wrong with it
-  $ feedoo -c default.yaml            run it
+  $ feedoo check default.yaml         point at what is wrong with it
+  $ feedoo default.yaml               run it
   $ feedoo actions parser_regex       what an action does and takes
 
 Exit codes: 0 done, 1 failed, 2 wrong configuration or command line (nothing was started).`,
   )
 
 const more = (_: string, previous: number) => previous + 1
+const fileArgument = `the configuration; without one, ${defaultFile}`
 
 program
   .command('run', { isDefault: true })
   .description('run the pipelines until their inputs end or a signal stops them (the default command)')
-  .option('-c, --config <file>', 'the configuration', defaultFile)
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
   .option('-v, --verbose', 'show debug messages; -vv traces', more, 0)
   .option('--progress', 'show the progress of finite jobs also when this is not a terminal', false)
-  .action(async ({ config, verbose, progress }: { config: string; verbose: number; progress: boolean }) => {
+  .action(async (given: string | undefined, options: { config?: string; verbose: number; progress: boolean }) => {
+    const file = (await isSlip(given)) ? undefined : configFile(given, options.config)
+    if (file === undefined) return end(2)
     const { run } = await import('./cli/run.ts')
-    end(await run({ file: config, verbosity: verbose, progress }))
+    end(await run({ file, verbosity: options.verbose, progress: options.progress }))
   })
 
 program
   .command('check')
   .description('check a configuration and point at every mistake')
-  .option('-c, --config <file>', 'the configuration', defaultFile)
-  .action(async ({ config }: { config: string }) => {
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .action(async (given: string | undefined, { config }: { config?: string }) => {
+    const file = configFile(given, config)
+    if (file === undefined) return end(2)
     const { check } = await import('./cli/check.ts')
-    end(await check(config))
+    end(await check(file))
   })
 
 const withPlugins = 'also know the plugins of this configuration'
@@ -93,6 +111,26 @@ try {
   // A sentence for what is known to go wrong; the stack only for a fault of ours.
   writeError(error instanceof FeedooError ? `feedoo: ${error.message}\n` : `${inspect(error)}\n`)
   end(1)
+}
+
+/** Whether what stands where a file may stand is a misspelt command; that has been said then. */
+async function isSlip(given: string | undefined): Promise<boolean> {
+  // Behind an explicit `run` it is a file.
+  if (given === undefined || program.args[0] === 'run' || /\.ya?ml$/.test(given)) return false
+  if ((await fileKind(given)) !== undefined) return false
+  const names = program.commands.map((command) => command.name())
+  const meant = nearest(given, names)
+  const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${meant}?`
+  const order = 'the command stands before its options'
+  writeError(`feedoo: ${meant === given ? order : `unknown command ${given}, ${hint}`}\n`)
+  return true
+}
+
+/** The one configuration that is named; undefined when there are two, which has been said then. */
+function configFile(given: string | undefined, option: string | undefined): string | undefined {
+  if (given === undefined || option === undefined) return given ?? option ?? defaultFile
+  writeError(`feedoo: there are two configurations, ${given} and ${option}; give one\n`)
+  return undefined
 }
 
 async function registryOf(config: string | undefined): Promise<Registry | undefined> {

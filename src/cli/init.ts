@@ -1,7 +1,9 @@
 // `feedoo init [DIR]`: a commented starter configuration, and the schema that editors complete it from.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, systemCode } from '../core/errors.ts'
+import { fileReason } from '../core/file-reason.ts'
+import { makeFolders } from '../core/make-folders.ts'
 import type { Registry } from '../core/registry.ts'
 import type { Write } from './actions.ts'
 import { schemaText } from './schema.ts'
@@ -14,7 +16,12 @@ export function initCommand(directory: string, registry: Registry, write: Write,
   const config = join(directory, 'default.yaml')
   const schema = join(directory, 'feedoo.schema.json')
   try {
-    mkdirSync(directory, { recursive: true })
+    makeFolders(directory)
+  } catch (error) {
+    writeError(`cannot make the folder ${directory}: ${folderReason(error)}; nothing was written\n`)
+    return 2
+  }
+  try {
     writeFileSync(config, starter, { flag: 'wx' })
     // Nobody edits the schema: it is renewed with the version of feedoo.
     writeFileSync(schema, schemaText(registry))
@@ -25,6 +32,17 @@ export function initCommand(directory: string, registry: Registry, write: Write,
   }
   write(`Wrote ${config} and ${schema}.\nTry it:\n  feedoo check -c ${config}\n  feedoo run -c ${config}\n`)
   return 0
+}
+
+function folderReason(error: unknown): string {
+  switch (systemCode(error)) {
+    case 'ENOTDIR':
+      return 'a file stands in its place, or in that of a folder above it'
+    case 'ENOENT':
+      return 'the system makes no folders there'
+    default:
+      return fileReason(error, 'folder')
+  }
 }
 
 const starter = `# yaml-language-server: $schema=./feedoo.schema.json

@@ -1,8 +1,9 @@
 // What every command that reads a configuration does first: read, check, show all mistakes at once.
 
 import { formatDiagnostic } from '../core/config/diagnostic.ts'
-import { loadConfig } from '../core/config/load.ts'
+import { type LoadedConfig, loadConfig } from '../core/config/load.ts'
 import type { Config } from '../core/config/types.ts'
+import type { Logger } from '../core/log.ts'
 import { loadActions, type Registry } from '../core/registry.ts'
 
 /** The module with the built-in actions. */
@@ -15,16 +16,36 @@ export interface Loaded {
   warnings: number
 }
 
-/** Reads a configuration and writes what is wrong with it to standard error. */
-export async function load(file: string): Promise<Loaded> {
-  const { config, diagnostics, registry } = await loadConfig(file, {
-    env: process.env,
-    loadRegistry: (plugins) => loadActions([builtinActions, ...plugins]),
-  })
+/**
+ * Reads a configuration and writes what is wrong with it to standard error. `consequence` ends the last line, which
+ * counts the mistakes.
+ */
+export async function load(file: string, consequence = ''): Promise<Loaded> {
+  const { config, diagnostics, registry } = await read(file)
   const color = process.stderr.isTTY === true && process.env.NO_COLOR === undefined
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic, { color })}\n`)
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length
   const warnings = diagnostics.length - errors
-  if (errors > 0) process.stderr.write(`${errors === 1 ? '1 error' : `${errors} errors`}; nothing was started\n`)
+  const count = errors === 1 ? '1 error' : `${errors} errors`
+  if (errors > 0) process.stderr.write(`${count}${consequence === '' ? '' : `; ${consequence}`}\n`)
   return { config, registry, warnings }
+}
+
+/** Reads a configuration while the daemon runs: what is wrong with it goes to the log, a line each. */
+export async function reload(file: string, log: Logger): Promise<Config | undefined> {
+  const { config, diagnostics } = await read(file)
+  for (const diagnostic of diagnostics) {
+    const [place = ''] = formatDiagnostic(diagnostic).split('\n')
+    const line = diagnostic.hint === undefined ? place : `${place}; ${diagnostic.hint}`
+    if (diagnostic.severity === 'error') log.error({ code: 'CONFIG_INVALID' }, line)
+    else log.warn(line)
+  }
+  return config
+}
+
+function read(file: string): Promise<LoadedConfig> {
+  return loadConfig(file, {
+    env: process.env,
+    loadRegistry: (plugins) => loadActions([builtinActions, ...plugins]),
+  })
 }

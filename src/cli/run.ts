@@ -4,10 +4,9 @@ import { systemClock } from '../core/clock.ts'
 import type { Config } from '../core/config/types.ts'
 import { FeedooError, messageOf } from '../core/errors.ts'
 import { createLogger, type Logger, type LogOptions } from '../core/log.ts'
-import { sum } from '../core/metrics.ts'
 import { dropPrivileges } from '../core/privileges.ts'
-import { Supervisor } from '../core/supervisor.ts'
-import { builtinActions, load } from './load.ts'
+import { Supervisor, type Totals } from '../core/supervisor.ts'
+import { builtinActions, load, reload } from './load.ts'
 import { grouped, showProgress } from './progress.ts'
 import { version } from './version.ts'
 
@@ -22,7 +21,7 @@ export interface RunOptions {
  * written; 2 when the configuration is wrong.
  */
 export async function run(options: RunOptions): Promise<number> {
-  const { config } = await load(options.file)
+  const { config } = await load(options.file, 'nothing was started')
   if (config === undefined) return 2
   const logOptions: LogOptions = { verbosity: options.verbosity, pretty: process.stderr.isTTY === true }
   const log = createLogger(logOptions)
@@ -33,10 +32,17 @@ export async function run(options: RunOptions): Promise<number> {
     log,
     clock: systemClock,
   })
+  // From the start: what is told to stop while it starts, stops as soon as it has started.
+  let start = () => {}
+  const started = new Promise<void>((resolve) => {
+    start = resolve
+  })
+  onSignals(supervisor, config, options.file, started, log)
+  log.debug(`opening ${plural(config.pipelines.length, 'pipeline')}`)
   let http: { close(): Promise<void> } | undefined
   try {
     await supervisor.open(config.pipelines)
-    http = await startStates(config, supervisor)
+    http = await startStates(config, supervisor, log)
     if (config.privileges !== undefined) dropPrivileges(config.privileges)
   } catch (error) {
     await supervisor.abandon()
@@ -44,24 +50,28 @@ export async function run(options: RunOptions): Promise<number> {
     log.fatal({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
     return error instanceof FeedooError && error.code === 'CONFIG_INVALID' ? 2 : 1
   }
-  onSignals(supervisor, config, options.file, log)
-  // After that: who waits for this line may send a signal at once.
   log.info(`feedoo ${version} runs ${config.pipelines.map(({ name }) => name).join(', ')}`)
-  const started = performance.now()
+  start()
+  const began = performance.now()
   const hide = options.progress || process.stderr.isTTY ? showProgress(sourceOf(supervisor), process.stderr) : () => {}
   const errors = await supervisor.run()
   hide()
   await http?.close()
-  log.info(await summary(supervisor, (performance.now() - started) / 1000))
+  log.info(summary(await supervisor.totals(), (performance.now() - began) / 1000))
   return errors.length === 0 ? 0 : 1
 }
 
 /** The HTTP server is loaded only when it is wanted. */
-async function startStates(config: Config, supervisor: Supervisor): Promise<{ close(): Promise<void> } | undefined> {
+async function startStates(
+  config: Config,
+  supervisor: Supervisor,
+  log: Logger,
+): Promise<{ close(): Promise<void> } | undefined> {
   if (config.states === undefined) return undefined
   const { startHttp } = await import('../http/server.ts')
   return startHttp({
     ...config.states,
+    log,
     source: {
       stats: () => supervisor.stats(),
       health: async () => {
@@ -72,7 +82,8 @@ async function startStates(config: Config, supervisor: Supervisor): Promise<{ cl
   })
 }
 
-function onSignals(supervisor: Supervisor, config: Config, file: string, log: Logger): void {
+function onSignals(supervisor: Supervisor, config: Config, file: string, started: Promise<void>, log: Logger): void {
+  let running = config
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) {
@@ -81,39 +92,46 @@ function onSignals(supervisor: Supervisor, config: Config, file: string, log: Lo
     }
     stopping = true
     log.info(`${signal}: reading stops, what was read is written`)
-    supervisor.stop(config.shutdownTimeout)
+    supervisor.stop(running.shutdownTimeout)
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  process.on('SIGHUP', () => void reload(supervisor, file, log))
+  process.on('SIGHUP', async () => {
+    await started
+    running = (await change(supervisor, running, file, log)) ?? running
+  })
 }
 
 /** Reads the configuration again; a wrong one changes nothing. */
-async function reload(supervisor: Supervisor, file: string, log: Logger): Promise<void> {
-  const { config } = await load(file)
+async function change(supervisor: Supervisor, before: Config, file: string, log: Logger): Promise<Config | undefined> {
+  const config = await reload(file, log)
   if (config === undefined) {
     log.error('the configuration is wrong; everything goes on as it was')
-    return
+    return undefined
   }
-  const changed = await supervisor.reload(config.pipelines, {
+  for (const key of ['states', 'privileges'] as const) {
+    if (JSON.stringify(before[key]) !== JSON.stringify(config[key])) {
+      log.warn(`reload: ${key} has changed, which takes effect when feedoo is started again`)
+    }
+  }
+  const changed = await supervisor.reload(config.pipelines, config.shutdownTimeout, {
     actions: [builtinActions, ...config.plugins],
     deadLetters: config.deadLetters,
   })
-  log.info(changed.length === 0 ? 'reloaded: nothing changed' : `reloaded: ${changed.join(', ')} changed`)
+  log.info(changed.length === 0 ? 'reloaded: no pipeline changed' : `reloaded: ${changed.join(', ')} changed`)
+  return config
 }
 
 function sourceOf(supervisor: Supervisor) {
-  return {
-    share: () => supervisor.progress(),
-    events: async () => Object.values(await supervisor.stats()).reduce((total, { events }) => total + events, 0),
-  }
+  return { share: () => supervisor.progress(), events: async () => (await supervisor.totals()).events }
 }
 
-async function summary(supervisor: Supervisor, seconds: number): Promise<string> {
-  const pipelines = Object.values(await supervisor.stats())
-  const events = pipelines.reduce((total, pipeline) => total + pipeline.events, 0)
-  const actions = pipelines.flatMap((pipeline) => pipeline.actions)
-  const count = (key: 'errors' | 'dead_letters') => actions.reduce((total, action) => total + sum(action[key]), 0)
+function summary({ events, errors, deadLetters }: Totals, seconds: number): string {
   const rate = grouped(Math.round(events / Math.max(seconds, 0.001)))
-  return `done: ${grouped(events)} events in ${seconds.toFixed(1)} s, ${rate}/s, ${grouped(count('errors'))} errors, ${grouped(count('dead_letters'))} dead letters`
+  const time = seconds.toFixed(1)
+  return `done: ${plural(events, 'event')} in ${time} s, ${rate}/s, ${plural(errors, 'error')}, ${plural(deadLetters, 'dead letter')}`
+}
+
+function plural(count: number, what: string): string {
+  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`
 }

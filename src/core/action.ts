@@ -1,7 +1,7 @@
 // The contract of an action: one spec that is its validator, its documentation and its code.
 import type { z } from 'zod'
 import type { Clock } from './clock.ts'
-import type { FeedooError } from './errors.ts'
+import { FeedooError } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
 
@@ -41,13 +41,20 @@ export interface Input {
   close?(): Promise<void>
 }
 
-/** A parser or a filter has either `apply` or, when it must wait for the network, `applyBatch`. */
-export interface Filter {
+/** A parser or a filter takes events one by one, or, when it must wait for the network, by the batch. */
+export type Filter = EventFilter | BatchFilter
+
+export interface EventFilter {
   open?(): Promise<void>
-  /** Takes one event and emits zero to many, synchronously. It may change the event it is given. */
-  apply?(event: Event, emit: Emit): void
-  /** Takes a batch; `result[i]` is what stands in the place of `events[i]`. */
-  applyBatch?(events: readonly Event[]): Promise<readonly (readonly Event[])[]>
+  /** Takes one event and emits zero to many, synchronously. It may change the event it is given until it emits it. */
+  apply(event: Event, emit: Emit): void
+  close?(): Promise<void>
+}
+
+export interface BatchFilter {
+  open?(): Promise<void>
+  /** `result[i]` is what stands in the place of `events[i]`. */
+  applyBatch(events: readonly Event[]): Promise<readonly (readonly Event[])[]>
   close?(): Promise<void>
 }
 
@@ -58,8 +65,10 @@ export interface Output {
    * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does.
    */
   write(events: readonly Event[]): Promise<void>
-  /** Resolves when everything written so far would survive a power cut. Called once a commit. */
+  /** Resolves when everything written before the call would survive a power cut. Called once a commit. */
   sync?(): Promise<void>
+  /** `write` may be called while a `sync` waits: events then need not pile up for as long as the disk takes. */
+  readonly writesDuringSync?: boolean
   close?(): Promise<void>
 }
 
@@ -74,6 +83,8 @@ export interface ActionContext {
   deadLetter(event: Event, error: FeedooError): void
   /** Counts an event this action could not handle but passed on, or threw away when `dropped`. */
   countError(event: Event, dropped?: boolean): void
+  /** Adds to a counter of the action's own, for what else an administrator should know: a bound that was passed, ... */
+  count(name: string, by?: number): void
 }
 
 export interface Example {
@@ -127,9 +138,11 @@ export type ParserSpec<P extends z.ZodObject = z.ZodObject> = Spec<'parser', P, 
 export type FilterSpec<P extends z.ZodObject = z.ZodObject> = Spec<'filter', P, Filter>
 export type OutputSpec<P extends z.ZodObject = z.ZodObject> = Spec<'output', P, Output>
 
+export type ActionKind = 'input' | 'parser' | 'filter' | 'output'
+
 /** A spec whose parameter types are no longer known: what the registry holds. */
 export type ActionSpec = {
-  readonly kind: 'input' | 'parser' | 'filter' | 'output'
+  readonly kind: ActionKind
   readonly name: string
   readonly summary: string
   readonly details?: string
@@ -178,12 +191,21 @@ export function defineAction<P extends z.ZodObject>(
       const common = parsed as CommonParams
       switch (spec.kind) {
         case 'input':
-          return { kind: 'input', action: spec.create(parsed, context), params: common }
+          return { kind: 'input', action: having(['run'], spec.create(parsed, context), name), params: common }
         case 'output':
-          return { kind: 'output', action: spec.create(parsed, context), params: common }
-        default:
-          return { kind: 'filter', action: spec.create(parsed, context), params: common }
+          return { kind: 'output', action: having(['write'], spec.create(parsed, context), name), params: common }
+        default: {
+          const action = having(['apply', 'applyBatch'], spec.create(parsed, context), name)
+          return { kind: 'filter', action, params: common }
+        }
       }
     },
   })
+}
+
+/** A plugin in JavaScript may return anything: without this, its events would vanish. */
+function having<Instance extends object>(methods: readonly string[], action: Instance, name: string): Instance {
+  const found = methods.filter((method) => typeof Reflect.get(action, method) === 'function')
+  if (found.length === 1) return action
+  throw new FeedooError('CONFIG_INVALID', `${name}: create() must return an object with ${methods.join(' or ')}`)
 }

@@ -6,7 +6,6 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readSync,
   writeSync,
@@ -15,6 +14,7 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { FeedooError, messageOf, systemCode } from './errors.ts'
 import { encodeLines } from './line-bytes.ts'
+import { makeFolders } from './make-folders.ts'
 
 const fileMode = 0o640
 const folderMode = 0o750
@@ -152,21 +152,10 @@ function openOrCreate(path: string): { fd: number; folders: string[] } {
     if (systemCode(error) !== 'ENOENT') throw error
   }
   const folder = dirname(path)
-  const firstMade = mkdirSync(folder, { recursive: true, mode: folderMode })
+  const made = makeFolders(folder, folderMode)
   const fd = openSync(path, flags | constants.O_CREAT, fileMode)
-  return { fd, folders: foldersBetween(folder, firstMade) }
-}
-
-/** The folder of a new file, and those above it up to the one that was there before. */
-function foldersBetween(folder: string, firstMade: string | undefined): string[] {
-  const folders = [folder]
-  if (firstMade === undefined) return folders
-  const last = dirname(firstMade)
-  for (let at = folder; at !== last && at !== dirname(at); ) {
-    at = dirname(at)
-    folders.push(at)
-  }
-  return folders
+  // The folder of the new file, and those above it up to the one that was there before.
+  return { fd, folders: [...made, dirname(made.at(-1) ?? path)] }
 }
 
 async function syncPath(path: string, sync: (fd: number) => Promise<void>): Promise<void> {

@@ -8,11 +8,19 @@ export interface Clock {
   sleep(seconds: number, signal?: AbortSignal): Promise<void>
 }
 
+/** Milliseconds, the longest time that a timer can wait: a longer one would be over at once. */
+const longestTimer = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: () => Date.now() / 1000,
   async sleep(seconds, signal) {
     try {
-      await delay(seconds * 1000, undefined, signal === undefined ? {} : { signal })
+      let left = Math.max(0, seconds * 1000)
+      do {
+        const wait = Math.min(left, longestTimer)
+        await delay(wait, undefined, signal === undefined ? {} : { signal })
+        left -= wait
+      } while (left > 0)
     } catch (error) {
       if (!signal?.aborted) throw error
     }

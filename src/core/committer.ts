@@ -6,11 +6,6 @@ const commitInterval = 0.1
 /** Unsafe events that start a commit before its time. */
 const commitEvents = 25_000
 
-/** Something whose contents must be safe before a commit counts: an output's buffer. */
-export interface SafePoint {
-  makeSafe(): Promise<void>
-}
-
 /** Positions of one input, as its key to value. */
 export type SavePositions = (input: number, positions: ReadonlyMap<string, Json>) => void
 
@@ -23,7 +18,13 @@ interface Waiter {
 }
 
 export interface CommitterOptions {
-  safePoints: readonly SafePoint[]
+  /**
+   * Runs `cut` as soon as no batch is half way through the pipeline. What the inputs sent before the cut is what the
+   * commit covers: whatever of the pipeline's state it saves must be taken at the cut, synchronously.
+   */
+  atBoundary(cut: () => void): void
+  /** Called at the cut. Resolves when all that came before it is safe. */
+  makeSafe(): Promise<void>
   /** Seconds; a shorter time-out of an output makes commits come sooner. */
   interval: number
   save: SavePositions
@@ -91,10 +92,15 @@ export class Committer {
   }
 
   async #commitOnce(): Promise<void> {
-    const waiters = this.#waiters
-    this.#waiters = []
+    let waiters: Waiter[] = []
     try {
-      await Promise.all(this.#options.safePoints.map((point) => point.makeSafe()))
+      await new Promise<void>((resolve, reject) => {
+        this.#options.atBoundary(() => {
+          waiters = this.#waiters
+          this.#waiters = []
+          this.#options.makeSafe().then(resolve, reject)
+        })
+      })
       this.#savePositions(waiters)
     } catch (error) {
       this.#waiters = [...waiters, ...this.#waiters]

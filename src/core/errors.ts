@@ -10,6 +10,7 @@ export const errorCodes = {
   FIELD_MISSING: 'An event lacks a field that the action needs.',
   LINE_TOO_LONG: 'A line was longer than max_line.',
   RECORD_UNWRITABLE: 'A record cannot be written in the format of the output.',
+  INPUT_UNREADABLE: 'An input could not read everything it was to read.',
   FILE_DAMAGED: 'A compressed or encoded file could not be decoded to its end.',
   OUTPUT_UNAVAILABLE: 'The target of an output cannot be reached or written; feedoo tries again.',
   OUTPUT_REJECTED: 'The target of an output refused events for good.',

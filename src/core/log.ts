@@ -3,8 +3,9 @@ import { writeSync } from 'node:fs'
 import pino from 'pino'
 import { systemCode } from './errors.ts'
 
-/** Milliseconds before a full terminal is tried again. */
+/** Milliseconds before a full terminal or pipe is tried again. */
 const fullDelay = 5
+const newline = 10
 
 export type Logger = pino.Logger
 
@@ -17,8 +18,7 @@ export interface LogOptions {
 
 export function createLogger(options: LogOptions, bindings: Record<string, unknown> = {}): Logger {
   const level = options.verbosity >= 2 ? 'trace' : options.verbosity === 1 ? 'debug' : 'info'
-  // Synchronous, so that the last words of a process that dies are not lost.
-  const destination = options.pretty ? { write: writePretty } : pino.destination({ fd: 2, sync: true })
+  const destination = lineWriter(2, options.pretty ? prettyLine : (line) => line)
   return pino(
     {
       level,
@@ -30,17 +30,45 @@ export function createLogger(options: LogOptions, bindings: Record<string, unkno
   )
 }
 
-function writePretty(line: string): void {
-  let rest = Buffer.from(prettyLine(line))
-  while (rest.length > 0) {
+/**
+ * Writes JSON lines to a descriptor, as `show` makes them. A log that cannot be written must not take the daemon with
+ * it: the line is dropped, and once there is room again, a line says how many were. Synchronous, so that the last words
+ * of a process that dies are not lost.
+ */
+export function lineWriter(fd: number, show: (line: string) => string): { write(line: string): void } {
+  let dropped = 0
+  let torn = false
+  const put = (line: string): boolean => {
+    const bytes = Buffer.from(`${torn ? '\n' : ''}${show(line)}`)
+    const written = writeAll(fd, bytes)
+    if (written > 0) torn = bytes[written - 1] !== newline
+    return written === bytes.length
+  }
+  return {
+    write(line) {
+      if (dropped > 0 && put(droppedLine(dropped))) dropped = 0
+      if (dropped > 0 || !put(line)) dropped++
+    },
+  }
+}
+
+/** Bytes that could be written. One that is full for the moment is waited for. */
+function writeAll(fd: number, bytes: Buffer): number {
+  let written = 0
+  while (written < bytes.length) {
     try {
-      rest = rest.subarray(writeSync(2, rest))
+      written += writeSync(fd, bytes, written)
     } catch (error) {
-      // A terminal that is gone must not take the daemon with it; one that is slow is waited for.
-      if (systemCode(error) !== 'EAGAIN') return
+      if (systemCode(error) !== 'EAGAIN') break
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fullDelay)
     }
   }
+  return written
+}
+
+function droppedLine(dropped: number): string {
+  const msg = 'log lines could not be written and were dropped'
+  return `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), dropped, msg })}\n`
 }
 
 /** `12:30:01 WARN  pipeline web: the message (key=value ...)` */

@@ -23,6 +23,8 @@ export interface ActionStats {
   out: TagCounts
   /** Times an output had to try again. */
   retries: number
+  /** What else the action counts, by names of its own: connections refused, keys forgotten, ... */
+  counters: Record<string, number>
 }
 
 export interface PipelineStats {
@@ -32,8 +34,49 @@ export interface PipelineStats {
   commits: number
   /** Events not yet safe. */
   in_flight: number
+  /** Times the pipeline failed and was started again. */
+  restarts: number
   /** False while the pipeline has failed and waits for its restart. */
   up?: boolean
+}
+
+export const noStats: PipelineStats = { actions: [], events: 0, commits: 0, in_flight: 0, restarts: 0 }
+
+/** The counters of two lives of one pipeline together. */
+export function addStats(earlier: PipelineStats, now: PipelineStats): PipelineStats {
+  return {
+    actions: (now.actions.length > 0 ? now : earlier).actions.map((action, place) => {
+      const before = now.actions.length > 0 ? earlier.actions[place] : undefined
+      return before === undefined ? action : addAction(before, action)
+    }),
+    events: earlier.events + now.events,
+    commits: earlier.commits + now.commits,
+    in_flight: now.in_flight,
+    restarts: earlier.restarts + now.restarts,
+  }
+}
+
+function addAction(a: ActionStats, b: ActionStats): ActionStats {
+  return {
+    name: b.name,
+    label: b.label,
+    kind: b.kind,
+    in: addCounts(a.in, b.in),
+    bypass: addCounts(a.bypass, b.bypass),
+    do: addCounts(a.do, b.do),
+    errors: addCounts(a.errors, b.errors),
+    dropped: addCounts(a.dropped, b.dropped),
+    dead_letters: addCounts(a.dead_letters, b.dead_letters),
+    out: addCounts(a.out, b.out),
+    retries: a.retries + b.retries,
+    counters: addCounts(a.counters, b.counters),
+  }
+}
+
+function addCounts(a: TagCounts, b: TagCounts): TagCounts {
+  const total = new Map(Object.entries(a))
+  for (const [tag, count] of Object.entries(b)) total.set(tag, (total.get(tag) ?? 0) + count)
+  return Object.fromEntries(total)
 }
 
 /** Adds to a map of counters that holds at most `limit` tags; the others are counted under `*`. */

@@ -49,8 +49,9 @@ export class OutputBuffer {
       },
     )
     this.#policy.onFailure(({ reason }) => this.#warn('error' in reason ? reason.error : undefined))
-    this.#policy.onRetry(() => {
+    this.#policy.onRetry(({ delay }) => {
       this.retries++
+      options.log.debug({ retry_in: delay / 1000 }, 'the output is tried again')
     })
   }
 
@@ -71,7 +72,18 @@ export class OutputBuffer {
    */
   makeSafe(): Promise<void> {
     if (this.#held.length > 0) this.#flush()
+    if (this.#output.writesDuringSync) return this.#syncBeside(this.#chain)
     return this.#enqueue(() => this.#sync())
+  }
+
+  /** Syncs while the queue goes on. When that fails, the queue is closed as by any rejection. */
+  async #syncBeside(written: Promise<void>): Promise<void> {
+    await written
+    try {
+      await this.#sync()
+    } catch (error) {
+      await this.#enqueue(() => Promise.reject(error))
+    }
   }
 
   #flush(): void {
@@ -97,16 +109,17 @@ export class OutputBuffer {
   }
 
   async #sync(): Promise<void> {
-    if (this.#written === this.#synced) return
+    const upTo = this.#written
+    if (upTo === this.#synced) return
     await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
-    this.#synced = this.#written
+    this.#synced = upTo
   }
 
   async #write(batch: readonly Event[]): Promise<void> {
     try {
       await this.#retry(() => this.#output.write(batch))
     } catch (error) {
-      if (this.#options.signal.aborted) throw error
+      if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
       this.#rejectAll(batch, error)
     }
     this.#written++
@@ -131,4 +144,9 @@ export class OutputBuffer {
     this.#failing = true
     this.#options.log.warn({ code: error.code }, `${messageOf(error)}; trying again until it works`)
   }
+}
+
+/** The reader of a pipe has left: there is nothing to write for any more, and no event is at fault. */
+function isEndOfOutput(error: unknown): boolean {
+  return error instanceof FeedooError && error.code === 'STDOUT_CLOSED'
 }

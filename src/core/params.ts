@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { globMistake } from './tag.ts'
 
-const glob = z
+/** A glob over tags or paths. */
+export const globParam = z
   .string()
   .min(1)
   .superRefine((value, context) => {
@@ -16,7 +17,7 @@ const glob = z
 
 /** `match`: which tags an action takes. */
 export const matchParam = z
-  .union([glob, z.array(glob).min(1)])
+  .union([globParam, z.array(globParam).min(1)])
   .default('*')
   .describe(
     'Which tags the action takes: a glob (`*` anything, `?` one character, `[abc]`, `[!abc]`), or a list of globs of which one must match. Other events pass on untouched.',
@@ -48,7 +49,9 @@ export const outputParams = {
     .min(0)
     .max(86_400)
     .default(1)
-    .describe('The longest time in seconds that an event is held before it is written.'),
+    .describe(
+      'The longest time in seconds that an event is held before it is written. A commit writes what is held ten times a second, so that more than 0.1 makes no difference.',
+    ),
   retry_delay: z
     .number()
     .min(0.001)

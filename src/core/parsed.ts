@@ -1,9 +1,10 @@
 // What the parsers share: where the text is read from, where the result goes, what happens to text they cannot read.
 import { z } from 'zod'
 import type { ActionContext, Emit, Filter } from './action.ts'
-import { type ErrorCode, FeedooError } from './errors.ts'
+import { FeedooError } from './errors.ts'
 import { assignOwn, type Event, type EventRecord, setOwn } from './event.ts'
 import { compileField } from './field.ts'
+import { createFail, type OnError, onErrorParam } from './on-error.ts'
 import { fieldParam, matchParam } from './params.ts'
 
 export const parserParams = {
@@ -15,18 +16,15 @@ export const parserParams = {
     .describe(
       'Where the result goes. `merge`: its fields take the place of `key`. `add`: its fields come beside `key`. `tree`: it becomes the value of `key`. With `merge` and `add` its fields stand at the top of the record and overwrite fields of the same name.',
     ),
-  on_error: z
-    .enum(['keep', 'drop', 'dead_letter'])
-    .default('keep')
-    .describe(
-      'What happens to an event whose text cannot be parsed. It is counted; `keep` passes it on untouched, `drop` throws it away, `dead_letter` sets it aside with the reason.',
-    ),
+  on_error: onErrorParam.describe(
+    'What happens to an event whose text cannot be parsed. It is counted; `keep` passes it on untouched, `drop` throws it away, `dead_letter` sets it aside with the reason.',
+  ),
 } as const
 
 export interface PlaceParams {
   key: string
   mode: 'merge' | 'add' | 'tree'
-  on_error: 'keep' | 'drop' | 'dead_letter'
+  on_error: OnError
 }
 
 /** Why a text could not be parsed. */
@@ -51,18 +49,11 @@ export function applyParsed({ key, mode, on_error }: PlaceParams, parsers: Parse
   const parseObject = parsers.object
   const parseAny = parsers.any
 
-  const fail = (event: Event, emit: Emit, code: ErrorCode, reason: string): void => {
-    if (on_error === 'dead_letter') {
-      context.deadLetter(event, new FeedooError(code, `${key}: ${reason}`))
-      return
-    }
-    context.countError(event, on_error === 'drop')
-    if (on_error === 'keep') emit(event)
-  }
+  const fail = createFail(on_error, context)
+  const unparsed = (_: Event, reason: string) => new FeedooError('PARSE_FAILED', `${key}: ${reason}`)
+  const missing = () => new FeedooError('FIELD_MISSING', `${key}: the event has no such field`)
   const failValue = (event: Event, emit: Emit, value: unknown): void =>
-    value === undefined
-      ? fail(event, emit, 'FIELD_MISSING', 'the event has no such field')
-      : fail(event, emit, 'PARSE_FAILED', 'the value is not text')
+    value === undefined ? fail(event, emit, missing) : fail(event, emit, unparsed, 'the value is not text')
 
   if (put === undefined) {
     return {
@@ -70,7 +61,7 @@ export function applyParsed({ key, mode, on_error }: PlaceParams, parsers: Parse
         const value = field.get(event.record)
         if (typeof value !== 'string') return failValue(event, emit, value)
         const result = parseAny(value)
-        if (result instanceof Unparsed) return fail(event, emit, 'PARSE_FAILED', result.reason)
+        if (result instanceof Unparsed) return fail(event, emit, unparsed, result.reason)
         field.set(event.record, result)
         emit(event)
       },
@@ -81,7 +72,7 @@ export function applyParsed({ key, mode, on_error }: PlaceParams, parsers: Parse
       const value = field.get(event.record)
       if (typeof value !== 'string') return failValue(event, emit, value)
       const result = parseObject(value)
-      if (result instanceof Unparsed) return fail(event, emit, 'PARSE_FAILED', result.reason)
+      if (result instanceof Unparsed) return fail(event, emit, unparsed, result.reason)
       event.record = put(event.record, result)
       emit(event)
     },

@@ -1,13 +1,13 @@
 // One pipeline seen from the main thread: its worker, what the worker last committed, and its restarts.
 import { EventEmitter, once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { Json } from './action.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
-import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
+import { FeedooError } from './errors.ts'
 import type { Logger, LogOptions } from './log.ts'
-import type { PipelineStats } from './metrics.ts'
-import type { Order, Report, WorkerInit } from './worker.ts'
+import { addStats, noStats, type PipelineStats } from './metrics.ts'
+import { PositionStore } from './positions.ts'
+import type { Failure, Order, Report, WorkerInit } from './worker.ts'
 
 /** Seconds before the first restart of a pipeline that failed; doubled at each further one. */
 const firstRestart = 1
@@ -32,21 +32,26 @@ export class PipelineThread {
   readonly config: PipelineConfig
   /** How much of its finite inputs is done, by place. */
   readonly progress = new Map<number, { done: number; total: number }>()
-  restarts = 0
+  /** What its inputs last committed. A pipeline that takes the place of this one goes on from them. */
+  readonly positions: PositionStore
   readonly #options: ThreadOptions
   readonly #log: Logger
-  readonly #positions = new Map<number, Map<string, Json>>()
   readonly #stop = new AbortController()
   readonly #answers = new EventEmitter()
   #worker: Worker | undefined
+  /** Settles when the worker has come to its end, and rejects when that was a failure. */
+  #ended: Promise<void> = Promise.resolve()
   #state: State = 'opening'
-  #reason: string | undefined
+  #failure: unknown
   #failing: string[] = []
-  #stats: PipelineStats = { actions: [], events: 0, commits: 0, in_flight: 0 }
+  /** The counters of this worker, and those of the workers before it. */
+  #stats: PipelineStats = noStats
+  #earlier: PipelineStats = noStats
   #questions = 0
 
-  constructor(config: PipelineConfig, options: ThreadOptions) {
+  constructor(config: PipelineConfig, options: ThreadOptions, positions = new PositionStore()) {
     this.config = config
+    this.positions = positions
     this.#options = options
     this.#log = options.log.child({ pipeline: config.name })
   }
@@ -54,39 +59,49 @@ export class PipelineThread {
   /** Starts the worker and opens what the actions open. Rejects with the action's error. */
   async open(): Promise<void> {
     const { actions, deadLetters, logOptions } = this.#options
-    const init: WorkerInit = {
-      pipeline: this.config,
-      actions,
-      positions: this.#positions,
-      deadLetters,
-      log: logOptions,
-    }
+    const positions = this.positions.all()
+    const init: WorkerInit = { pipeline: this.config, actions, positions, deadLetters, log: logOptions }
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: init, name: this.config.name })
     this.#worker = worker
     this.#state = 'opening'
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve) => {
       worker.on('message', (report: Report) => {
         if (report.type === 'ready') resolve()
-        else if (report.type === 'ended' && report.error) reject(toError(report.error))
         this.#hear(report)
+      })
+    })
+    this.#ended = new Promise<void>((resolve, reject) => {
+      worker.on('message', (report: Report) => {
+        if (report.type !== 'ended') return
+        if (report.failure === undefined) resolve()
+        else reject(toError(report.failure))
       })
       worker.once('error', reject)
       worker.once('exit', (code) => reject(new Error(`the worker ended with code ${code}`)))
     })
+    // It may fail while nobody looks: between `open` and `run`.
+    this.#ended.catch(() => {})
+    await Promise.race([ready, this.#ended])
   }
 
-  /** Runs the pipeline to its end, restarting it from its last commit as often as it fails. */
+  /**
+   * Runs the pipeline to its end, restarting it from its last commit as often as it fails. Rejects with what went wrong
+   * when it is told to stop and cannot end well, or when it would fail in the same way again.
+   */
   async run(): Promise<void> {
     for (let failures = 0; ; failures++) {
       const began = this.#options.clock.now()
       try {
         if (this.#worker === undefined) await this.open()
-        if (await this.#runOnce()) return
+        await this.#runOnce()
+        return
       } catch (error) {
-        if (this.#stop.signal.aborted) throw error
+        if (this.#stop.signal.aborted || isFinal(error)) throw error
         if (this.#options.clock.now() - began > longestRestart) failures = 0
         await this.#waitAfter(error, failures)
-        if (this.#stop.signal.aborted) return
+        if (this.#stop.signal.aborted) throw error
+      } finally {
+        await this.#bury()
       }
     }
   }
@@ -110,7 +125,7 @@ export class PipelineThread {
     await this.#worker?.terminate()
   }
 
-  /** The counters; the last ones known when the worker is busy or gone. */
+  /** The counters since the pipeline was first started; the last ones known when the worker is busy or gone. */
   async stats(): Promise<PipelineStats> {
     if (this.#state === 'running' || this.#state === 'stopping') {
       const id = ++this.#questions
@@ -118,46 +133,43 @@ export class PipelineThread {
       // A worker deep in a batch answers late; the last answer then has to do.
       await once(this.#answers, String(id), { signal: AbortSignal.timeout(answerTime) }).catch(() => {})
     }
-    return { ...this.#stats, up: this.#state !== 'waiting' }
+    return { ...addStats(this.#earlier, this.#stats), up: this.#state !== 'waiting' }
   }
 
   /** Why the pipeline is not well, if it is not. */
   async problems(): Promise<string[]> {
-    if (this.#state === 'waiting') return [`pipeline ${this.config.name} failed: ${this.#reason ?? ''}`]
+    if (this.#state === 'waiting') return [`pipeline ${this.config.name} failed: ${toSentence(this.#failure)}`]
     await this.stats()
     return this.#failing.map((label) => `pipeline ${this.config.name}: the target of ${label} does not take events`)
   }
 
-  /** Resolves to true when the pipeline has come to its end, rejects when it failed. */
-  async #runOnce(): Promise<boolean> {
+  async #runOnce(): Promise<void> {
+    const stopping = this.#stop.signal.aborted
+    this.#state = stopping ? 'stopping' : 'running'
+    this.#order({ type: 'run' })
+    if (stopping) this.#order({ type: 'stop' })
+    await this.#ended
+  }
+
+  /** Ends the worker for good: a timer or a socket that an action forgot must not keep it. */
+  async #bury(): Promise<void> {
     const worker = this.#worker
-    if (worker === undefined) return false
-    this.#state = this.#stop.signal.aborted ? 'stopping' : 'running'
-    return new Promise<boolean>((resolve, reject) => {
-      worker.on('message', (report: Report) => {
-        if (report.type !== 'ended') return
-        if (report.error === undefined) {
-          this.#state = 'ended'
-          resolve(true)
-        } else reject(toError(report.error))
-      })
-      worker.once('error', reject)
-      worker.once('exit', (code) => reject(new Error(`the worker ended with code ${code}`)))
-      worker.postMessage({ type: 'run' } satisfies Order)
-      if (this.#stop.signal.aborted) worker.postMessage({ type: 'stop' } satisfies Order)
-    })
+    this.#worker = undefined
+    // Nobody answers questions any more.
+    if (this.#state !== 'waiting') this.#state = 'ended'
+    await worker?.terminate()
   }
 
   async #waitAfter(error: unknown, failures: number): Promise<void> {
     this.#state = 'waiting'
-    this.#reason = messageOf(error)
-    void this.#worker?.terminate()
-    this.#worker = undefined
+    this.#failure = error
     this.#failing = []
-    this.restarts++
+    await this.#bury()
+    this.#earlier = { ...addStats(this.#earlier, this.#stats), restarts: this.#earlier.restarts + 1, in_flight: 0 }
+    this.#stats = noStats
     const longest = Math.min(longestRestart, firstRestart * 2 ** failures)
     const seconds = longest * (0.5 + Math.random() / 2)
-    this.#log.error({ err: { message: this.#reason }, restart_in: Number(seconds.toFixed(1)) }, 'the pipeline failed')
+    this.#log.error({ err: error, restart_in: Number(seconds.toFixed(1)) }, 'the pipeline failed')
     await this.#options.clock.sleep(seconds, this.#stop.signal)
   }
 
@@ -168,7 +180,7 @@ export class PipelineThread {
   #hear(report: Report): void {
     switch (report.type) {
       case 'committed':
-        this.#remember(report.input, report.positions)
+        this.positions.save(report.input, report.positions)
         return
       case 'progress':
         this.progress.set(report.input, { done: report.done, total: report.total })
@@ -182,17 +194,19 @@ export class PipelineThread {
         this.#stats = report.stats
     }
   }
-
-  #remember(input: number, changes: ReadonlyMap<string, Json>): void {
-    const positions = this.#positions.get(input) ?? new Map<string, Json>()
-    for (const [key, value] of changes) {
-      if (value === null) positions.delete(key)
-      else positions.set(key, value)
-    }
-    this.#positions.set(input, positions)
-  }
 }
 
-function toError({ code, message }: { code: ErrorCode | undefined; message: string }): Error {
-  return code === undefined ? new Error(message) : new FeedooError(code, message)
+/** Started again it would end in the same way: nobody reads its output, or what it was to read cannot be read. */
+function isFinal(error: unknown): boolean {
+  return error instanceof FeedooError && (error.code === 'STDOUT_CLOSED' || error.code === 'INPUT_UNREADABLE')
+}
+
+function toError({ code, message, stack }: Failure): Error {
+  const error = code === undefined ? new Error(message) : new FeedooError(code, message)
+  if (stack !== undefined) error.stack = stack
+  return error
+}
+
+function toSentence(error: unknown): string {
+  return error instanceof Error ? error.message : ''
 }

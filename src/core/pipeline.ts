@@ -1,23 +1,18 @@
 // One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
-import type { ActionContext, BuiltAction, Emit, Filter, Input, Json, Position } from './action.ts'
+import type { BatchFilter, Emit, Input, Json, Position } from './action.ts'
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
-import type { ActionConfig, PipelineConfig } from './config/types.ts'
+import type { PipelineConfig } from './config/types.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
-import { type ActionStats, countTag, type PipelineStats } from './metrics.ts'
+import { countTag, type PipelineStats } from './metrics.ts'
 import { OutputBuffer } from './output-buffer.ts'
+import { makePlace, maxTags, type Place, statsOf, stopOf } from './place.ts'
+import { inputKey, type Positions } from './positions.ts'
 import type { Registry } from './registry.ts'
-import { Router, type Stop } from './router.ts'
-import { compileMatch } from './tag.ts'
-
-/** Tags whose route and counters are kept. */
-const maxTags = 1000
-
-/** Committed positions of a pipeline: by the place of the input, then by the input's own keys. */
-export type Positions = ReadonlyMap<number, ReadonlyMap<string, Json>>
+import { Router } from './router.ts'
 
 export interface PipelineOptions {
   registry: Registry
@@ -27,21 +22,11 @@ export interface PipelineOptions {
   deadLetters?: string | undefined
   /** Where the inputs go on. */
   positions?: Positions
-  savePositions?(input: number, positions: ReadonlyMap<string, Json>): void
+  savePositions?(input: string, positions: ReadonlyMap<string, Json>): void
   /** What an input tells of its progress. */
   progress?(input: number, done: number, total: number): void
   /** Sees what comes out behind the last action. For tests and `feedoo test`. */
   sink?: Emit
-}
-
-/** One action in its place. */
-interface Place {
-  config: ActionConfig
-  built: BuiltAction
-  buffer?: OutputBuffer
-  errors: Map<string, number>
-  dropped: Map<string, number>
-  deadLetters: Map<string, number>
 }
 
 export class Pipeline {
@@ -56,7 +41,7 @@ export class Pipeline {
   readonly #deadLetterOutput: { close?(): Promise<void> }
   readonly #giveUp = new AbortController()
   /** Places where a batch waits for an asynchronous filter, in order, with what has arrived there. */
-  readonly #waits = new Map<number, Event[]>()
+  readonly #waits = new Map<number, { filter: BatchFilter; arrived: Event[] }>()
   #batches: Promise<void> = Promise.resolve()
   /** Events emitted whose batch has not got through the asynchronous filters. */
   #waiting = 0
@@ -93,7 +78,15 @@ export class Pipeline {
       // Its own output never refuses for good.
       reject: () => {},
     })
-    this.#places = config.actions.map((action, place) => this.#place(action, place, log))
+    this.#places = config.actions.map((action, place) =>
+      makePlace(action, {
+        pipeline: config.name,
+        registry: options.registry,
+        clock,
+        log,
+        deadLetter: (event, error) => this.#deadLetter(place, event, error),
+      }),
+    )
     this.#places.forEach((place, index) => {
       const buffer = this.#buffer(place, index, log)
       if (buffer !== undefined) place.buffer = buffer
@@ -105,10 +98,10 @@ export class Pipeline {
       built.kind === 'output' ? (built.params.timeout_flush ?? []) : [],
     )
     this.#committer = new Committer({
-      // Dead letters last: what an output refuses during the commit belongs to it.
-      safePoints: [{ makeSafe: () => this.#makeSafe(buffers) }],
+      atBoundary: (cut) => this.#atBoundary(cut),
+      makeSafe: () => this.#makeSafe(buffers),
       interval: Math.min(1, ...timeouts),
-      save: (input, positions) => options.savePositions?.(input, positions),
+      save: (place, positions) => options.savePositions?.(inputKey(config.actions, place), positions),
       failed: this.#lose,
     })
   }
@@ -147,16 +140,18 @@ export class Pipeline {
 
   stats(): PipelineStats {
     return {
-      actions: this.#places.map((place, index) => this.#actionStats(place, index)),
+      actions: this.#places.map((place, index) => statsOf(place, index, this.#router)),
       events: this.#events,
       commits: this.#committer.commits,
       in_flight: this.#committer.inFlight + this.#waiting,
+      restarts: 0,
     }
   }
 
   /** Labels of the outputs whose target does not take events right now. */
   failingOutputs(): string[] {
-    return this.#places.filter((place) => place.buffer?.failing).map((place) => place.config.label)
+    const failing = this.#places.filter((place) => place.buffer?.failing).map((place) => place.config.label)
+    return this.#deadLetters.failing ? [...failing, 'dead_letters'] : failing
   }
 
   async #drain(running: readonly Promise<void>[], failed: AbortController): Promise<void> {
@@ -191,16 +186,30 @@ export class Pipeline {
     await this.#deadLetterOutput.close?.()
   }
 
+  /** Dead letters last: what an output refuses during the commit belongs to it. */
   async #makeSafe(buffers: readonly OutputBuffer[]): Promise<void> {
     await Promise.all(buffers.map((buffer) => buffer.makeSafe()))
     await this.#deadLetters.makeSafe()
+  }
+
+  /** Between two batches; in their turn when batches wait at asynchronous filters. */
+  #atBoundary(cut: () => void): void {
+    if (this.#waits.size === 0) cut()
+    else this.#batches = this.#batches.then(cut)
+  }
+
+  #inputKey(place: number): string {
+    return inputKey(
+      this.#places.map(({ config }) => config),
+      place,
+    )
   }
 
   async #runInput(input: Input, place: number, signal: AbortSignal): Promise<void> {
     await input.run({
       emit: (events, position, urgent = false) => this.#emit(place, events, position, urgent),
       signal,
-      positions: this.#options.positions?.get(place) ?? new Map(),
+      positions: this.#options.positions?.get(this.#inputKey(place)) ?? new Map(),
       progress: (done, total) => this.#options.progress?.(place, done, total),
     })
   }
@@ -244,21 +253,27 @@ export class Pipeline {
 
   async #processWaiting(events: readonly Event[], from: number): Promise<void> {
     this.#process(events, from)
-    for (const [place, arrived] of this.#waits) {
-      if (arrived.length === 0) continue
-      this.#waits.set(place, [])
-      for (const outcome of await this.#applyBatch(place, arrived)) this.#process(outcome, place + 1)
+    for (const [place, wait] of this.#waits) {
+      if (wait.arrived.length === 0) continue
+      const events = wait.arrived
+      wait.arrived = []
+      for (const outcome of await this.#applyBatch(place, wait.filter, events)) this.#process(outcome, place + 1)
     }
   }
 
-  async #applyBatch(place: number, events: readonly Event[]): Promise<readonly (readonly Event[])[]> {
-    const filter = this.#places[place]?.built.action as Filter
+  async #applyBatch(
+    place: number,
+    filter: BatchFilter,
+    events: readonly Event[],
+  ): Promise<readonly (readonly Event[])[]> {
     const takes = events.map((event) => this.#router.takes(event.tag, place))
     const taken = events.filter((_, index) => takes[index])
     let results: readonly (readonly Event[])[] | undefined
     try {
-      results = taken.length === 0 ? [] : await filter.applyBatch?.(taken)
-      if (results?.length !== taken.length) throw new Error(`${results?.length} results for ${taken.length} events`)
+      results = taken.length === 0 ? [] : await filter.applyBatch(taken)
+      if (results.length !== taken.length || !results.every(Array.isArray)) {
+        throw new Error(`applyBatch must return one list of events for each of its ${taken.length} events`)
+      }
     } catch (cause) {
       const error = new FeedooError('ACTION_FAILED', messageOf(cause), { cause })
       for (const event of taken) this.#deadLetter(place, event, error)
@@ -300,11 +315,12 @@ export class Pipeline {
     }
     if (built.kind !== 'filter') return emit
     const filter = built.action
-    if (filter.applyBatch !== undefined) {
-      this.#waits.set(place, [])
-      return (event) => this.#waits.get(place)?.push(event)
+    if ('applyBatch' in filter) {
+      const wait: { filter: BatchFilter; arrived: Event[] } = { filter, arrived: [] }
+      this.#waits.set(place, wait)
+      return (event) => void wait.arrived.push(event)
     }
-    return (event) => filter.apply?.(event, emit)
+    return (event) => filter.apply(event, emit)
   }
 
   #setAside(cause: unknown): void {
@@ -321,29 +337,6 @@ export class Pipeline {
     this.#deadLetters.add(deadLetter(this.name, at.config.label, event, error, this.#options.clock.now()))
   }
 
-  #place(config: ActionConfig, index: number, pipelineLog: Logger): Place {
-    const spec = this.#options.registry.get(config.name)
-    if (spec === undefined) throw new FeedooError('CONFIG_INVALID', `there is no action named ${config.name}`)
-    const place = {
-      config,
-      errors: new Map<string, number>(),
-      dropped: new Map<string, number>(),
-      deadLetters: new Map<string, number>(),
-    }
-    const context: ActionContext = {
-      pipeline: this.name,
-      label: config.label,
-      clock: this.#options.clock,
-      log: pipelineLog.child({ action: config.label }),
-      deadLetter: (event, error) => this.#deadLetter(index, event, error),
-      countError: (event, dropped = false) => {
-        countTag(place.errors, event.tag, maxTags)
-        if (dropped) countTag(place.dropped, event.tag, maxTags)
-      },
-    }
-    return { ...place, built: spec.build(config.params, context) }
-  }
-
   #buffer({ built, config }: Place, index: number, pipelineLog: Logger): OutputBuffer | undefined {
     if (built.kind !== 'output') return undefined
     return new OutputBuffer(built.action, {
@@ -355,27 +348,5 @@ export class Pipeline {
       signal: this.#giveUp.signal,
       reject: (event, error) => this.#deadLetter(index, event, error),
     })
-  }
-
-  #actionStats(place: Place, index: number): ActionStats {
-    const { config, built, errors, dropped, deadLetters, buffer } = place
-    return {
-      name: config.name,
-      label: config.label,
-      kind: built.kind,
-      ...this.#router.counts(index),
-      errors: Object.fromEntries(errors),
-      dropped: Object.fromEntries(dropped),
-      dead_letters: Object.fromEntries(deadLetters),
-      retries: buffer?.retries ?? 0,
-    }
-  }
-}
-
-function stopOf({ built }: Place): Stop {
-  if (built.kind === 'input') return { takes: () => false, always: false }
-  return {
-    takes: compileMatch(built.params.match ?? '*'),
-    always: built.kind === 'filter' && built.action.applyBatch !== undefined,
   }
 }

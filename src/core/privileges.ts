@@ -1,5 +1,5 @@
 // Giving up root, once sockets are bound: the group first, then the user, and no supplementary groups.
-import { userInfo } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { FeedooError, messageOf } from './errors.ts'
 
 /**
@@ -11,10 +11,10 @@ export function dropPrivileges({ user, group }: { user: string; group: string })
     throw new FeedooError('PRIVILEGES_FAILED', 'privileges: this system has no users to change to')
   }
   if (process.getuid() !== 0) {
-    if (isCurrent(user)) return
+    if (isCurrent(user, group)) return
     throw new FeedooError(
       'PRIVILEGES_FAILED',
-      `privileges: only root can become ${user}; start feedoo as root, or as ${user}, or remove privileges`,
+      `privileges: only root can become ${user}:${group}; start feedoo as root, or as that user and group, or remove privileges`,
     )
   }
   try {
@@ -28,6 +28,15 @@ export function dropPrivileges({ user, group }: { user: string; group: string })
   }
 }
 
-function isCurrent(user: string): boolean {
-  return userInfo().username === user
+/** Whether the process has that user and group, by name or number, already. */
+function isCurrent(user: string, group: string): boolean {
+  return isId(user, '/etc/passwd', process.getuid?.()) && isId(group, '/etc/group', process.getgid?.())
+}
+
+function isId(name: string, file: string, id: number | undefined): boolean {
+  if (name === String(id)) return true
+  const entry = readFileSync(file, 'utf8')
+    .split('\n')
+    .find((line) => line.startsWith(`${name}:`))
+  return entry?.split(':')[2] === String(id)
 }

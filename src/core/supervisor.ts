@@ -1,9 +1,16 @@
 // Runs the pipelines of a configuration, each in its worker, and changes them when the configuration changes.
 
 import type { PipelineConfig } from './config/types.ts'
-import { messageOf } from './errors.ts'
-import type { PipelineStats } from './metrics.ts'
+import { FeedooError, messageOf } from './errors.ts'
+import { type PipelineStats, sum } from './metrics.ts'
 import { PipelineThread, type ThreadOptions } from './pipeline-thread.ts'
+
+/** What all pipelines together have done, also those that a reload has ended. */
+export interface Totals {
+  events: number
+  errors: number
+  deadLetters: number
+}
 
 export class Supervisor {
   readonly #threads = new Map<string, PipelineThread>()
@@ -12,6 +19,8 @@ export class Supervisor {
   readonly #errors: unknown[] = []
   #options: ThreadOptions
   #stopping = false
+  /** Of pipelines that a reload has ended. */
+  #gone: Totals = { events: 0, errors: 0, deadLetters: 0 }
   #reloading: Promise<unknown> = Promise.resolve()
 
   constructor(options: ThreadOptions) {
@@ -51,18 +60,30 @@ export class Supervisor {
 
   /**
    * Goes over to another list of pipelines: those that are the same run on untouched, the others stop, drain and
-   * start anew. Returns the names of those that changed.
+   * start anew where their inputs were. After `timeout` seconds what is not safe is given up, and is read again where an
+   * input can. Returns the names of those that changed.
    */
-  async reload(pipelines: readonly PipelineConfig[], options: Partial<ThreadOptions> = {}): Promise<string[]> {
-    const reloading = this.#reloading.then(() => this.#change(pipelines, options))
+  async reload(
+    pipelines: readonly PipelineConfig[],
+    timeout: number,
+    options: Partial<ThreadOptions> = {},
+  ): Promise<string[]> {
+    const reloading = this.#reloading.then(() => this.#change(pipelines, timeout, options))
     this.#reloading = reloading.catch(() => {})
     return reloading
   }
 
   async stats(): Promise<Record<string, PipelineStats>> {
     const threads = [...this.#threads.values()]
-    const stats = await Promise.all(threads.map((thread) => thread.stats()))
-    return Object.fromEntries(threads.map((thread, index) => [thread.config.name, stats[index] as PipelineStats]))
+    return Object.fromEntries(
+      await Promise.all(threads.map(async (thread) => [thread.config.name, await thread.stats()] as const)),
+    )
+  }
+
+  async totals(): Promise<Totals> {
+    return Object.values(await this.stats())
+      .map(totalsOf)
+      .reduce(addTotals, this.#gone)
   }
 
   /** What is not well right now, a sentence each. */
@@ -84,7 +105,11 @@ export class Supervisor {
     return total === 0 ? undefined : done / total
   }
 
-  async #change(pipelines: readonly PipelineConfig[], options: Partial<ThreadOptions>): Promise<string[]> {
+  async #change(
+    pipelines: readonly PipelineConfig[],
+    timeout: number,
+    options: Partial<ThreadOptions>,
+  ): Promise<string[]> {
     const before = this.#options
     this.#options = { ...before, ...options }
     const everything =
@@ -94,11 +119,12 @@ export class Supervisor {
       (thread) => everything || !sameMeaning(thread.config, wanted.get(thread.config.name)),
     )
     const changed = new Set(gone.map((thread) => thread.config.name))
-    await Promise.all(gone.map((thread) => this.#end(thread)))
+    await Promise.all(gone.map((thread) => this.#end(thread, timeout)))
+    const positions = new Map(gone.map((thread) => [thread.config.name, thread.positions]))
     for (const config of pipelines) {
       if (this.#stopping || this.#threads.has(config.name)) continue
       changed.add(config.name)
-      const thread = new PipelineThread(config, this.#options)
+      const thread = new PipelineThread(config, this.#options, positions.get(config.name))
       this.#threads.set(config.name, thread)
       this.#start(thread)
     }
@@ -108,19 +134,42 @@ export class Supervisor {
   #start(thread: PipelineThread): void {
     const end = thread
       .run()
-      .catch((error: unknown) => {
-        this.#options.log.error({ pipeline: thread.config.name }, messageOf(error))
-        this.#errors.push(error)
-      })
+      .catch((error: unknown) => this.#note(thread, error))
       .finally(() => this.#ends.delete(thread))
     this.#ends.set(thread, end)
   }
 
-  async #end(thread: PipelineThread): Promise<void> {
-    thread.stop()
-    await this.#ends.get(thread)
-    this.#threads.delete(thread.config.name)
+  #note(thread: PipelineThread, error: unknown): void {
+    const log = this.#options.log.child({ pipeline: thread.config.name })
+    // The reader of a pipe may leave at any time (`| head`): an end like another.
+    if (error instanceof FeedooError && error.code === 'STDOUT_CLOSED') {
+      log.debug(messageOf(error))
+      return
+    }
+    log.error({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
+    this.#errors.push(error)
   }
+
+  async #end(thread: PipelineThread, timeout: number): Promise<void> {
+    const { name } = thread.config
+    this.#options.log.info({ pipeline: name }, 'the pipeline changes: it stops, and writes what it has read')
+    thread.stop()
+    const timer = setTimeout(() => thread.giveUp(), timeout * 1000)
+    await this.#ends.get(thread)
+    clearTimeout(timer)
+    this.#gone = addTotals(this.#gone, totalsOf(await thread.stats()))
+    this.#threads.delete(name)
+  }
+}
+
+function totalsOf({ events, actions }: PipelineStats): Totals {
+  const errors = actions.reduce((total, action) => total + sum(action.errors), 0)
+  const deadLetters = actions.reduce((total, action) => total + sum(action.dead_letters), 0)
+  return { events, errors, deadLetters }
+}
+
+function addTotals(a: Totals, b: Totals): Totals {
+  return { events: a.events + b.events, errors: a.errors + b.errors, deadLetters: a.deadLetters + b.deadLetters }
 }
 
 function sameMeaning(a: PipelineConfig, b: PipelineConfig | undefined): boolean {

@@ -7,6 +7,7 @@ import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
 import { createLogger, type LogOptions } from './log.ts'
 import type { PipelineStats } from './metrics.ts'
 import { Pipeline } from './pipeline.ts'
+import type { Positions } from './positions.ts'
 import { loadActions } from './registry.ts'
 
 /** What a worker is born with. */
@@ -14,7 +15,7 @@ export interface WorkerInit {
   pipeline: PipelineConfig
   /** Modules with the actions, built-in first. */
   actions: string[]
-  positions: Map<number, Map<string, Json>>
+  positions: Positions
   deadLetters: string | undefined
   log: LogOptions
 }
@@ -25,10 +26,17 @@ export type Order = { type: 'run' } | { type: 'stop' } | { type: 'give-up' } | {
 /** To the supervisor. */
 export type Report =
   | { type: 'ready' }
-  | { type: 'committed'; input: number; positions: ReadonlyMap<string, Json> }
+  | { type: 'committed'; input: string; positions: ReadonlyMap<string, Json> }
   | { type: 'progress'; input: number; done: number; total: number }
   | { type: 'stats'; id: number; stats: PipelineStats; failing: string[] }
-  | { type: 'ended'; stats: PipelineStats; error?: { code: ErrorCode | undefined; message: string } }
+  | { type: 'ended'; stats: PipelineStats; failure?: Failure }
+
+/** An error on its way between threads: a class does not survive that. */
+export interface Failure {
+  code: ErrorCode | undefined
+  message: string
+  stack: string | undefined
+}
 
 /** Milliseconds between two reports of an input's progress. */
 const progressInterval = 200
@@ -49,8 +57,7 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
     progress: throttled((input, done, total) => report({ type: 'progress', input, done, total })),
   })
   const ended = (error?: unknown) => {
-    report({ type: 'ended', stats: pipeline.stats(), ...(error === undefined ? {} : { error: describe(error) }) })
-    port.close()
+    report({ type: 'ended', stats: pipeline.stats(), ...(error === undefined ? {} : { failure: describe(error) }) })
   }
   port.on('message', (order: Order) => {
     if (order.type === 'stop') stop.abort()
@@ -66,8 +73,12 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
   }
 }
 
-function describe(error: unknown): { code: ErrorCode | undefined; message: string } {
-  return { code: error instanceof FeedooError ? error.code : undefined, message: messageOf(error) }
+function describe(error: unknown): Failure {
+  return {
+    code: error instanceof FeedooError ? error.code : undefined,
+    message: messageOf(error),
+    stack: error instanceof Error ? error.stack : undefined,
+  }
 }
 
 /** Lets a report through when it is the last of its job or when enough time has passed. */

@@ -51,8 +51,26 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
       }
     }
   }
+  const own = new Counter({
+    name: 'feedoo_action_count_total',
+    help: 'What else the action counts, by the name of the count.',
+    labelNames: ['pipeline', 'action', 'index', 'kind', 'count'],
+    registers: [registry],
+  })
+  for (const [pipeline, { actions }] of Object.entries(pipelines)) {
+    for (const [index, { label, kind, counters }] of actions.entries()) {
+      for (const [count, value] of Object.entries(counters)) {
+        own.inc({ pipeline, action: label, index, kind, count }, value)
+      }
+    }
+  }
   const of = { labelNames: ['pipeline'], registers: [registry] }
   const commits = new Counter({ name: 'feedoo_commits_total', help: 'Commits of the pipeline.', ...of })
+  const restarts = new Counter({
+    name: 'feedoo_pipeline_restarts_total',
+    help: 'Times that the pipeline failed and was started again.',
+    ...of,
+  })
   const inFlight = new Gauge({ name: 'feedoo_events_in_flight', help: 'Events that are not safe yet.', ...of })
   const up = new Gauge({
     name: 'feedoo_pipeline_up',
@@ -61,6 +79,7 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
   })
   for (const [pipeline, stats] of Object.entries(pipelines)) {
     commits.inc({ pipeline }, stats.commits)
+    restarts.inc({ pipeline }, stats.restarts)
     inFlight.set({ pipeline }, stats.in_flight)
     up.set({ pipeline }, stats.up === false ? 0 : 1)
   }

@@ -2,10 +2,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { createServer, type Server } from 'node:http'
-import { BlockList, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { FeedooError, messageOf, systemCode } from '../core/errors.ts'
+import type { Logger } from '../core/log.ts'
+import { isLoopback } from '../core/loopback.ts'
 import type { PipelineStats } from '../core/metrics.ts'
 import { prometheusContentType, prometheusText } from './prometheus.ts'
 
@@ -41,6 +43,8 @@ export interface HttpOptions {
   /** What a client must send as `Authorization: Bearer <token>`. */
   token?: string
   source: StatsSource
+  /** Told what goes wrong later, such as a connection that cannot be taken. */
+  log?: Logger
 }
 
 /**
@@ -63,6 +67,8 @@ export async function startHttp(options: HttpOptions): Promise<{ port: number; c
   server.maxConnections = maxConnections
   server.setTimeout(silenceTimeout)
   await listen(server, address, port, ip)
+  // It goes on listening: the counters must not take the daemon with them.
+  server.on('error', (error) => options.log?.error(`the HTTP server: ${messageOf(error)}`))
   const bound = server.address()
   return {
     port: typeof bound === 'object' && bound !== null ? bound.port : port,
@@ -157,20 +163,17 @@ async function resolve(ip: string): Promise<string> {
   }
 }
 
-function isLoopback(address: string): boolean {
-  const loopback = new BlockList()
-  loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-  loopback.addAddress('::1', 'ipv6')
-  return loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
-}
-
 function listen(server: Server, address: string, port: number, ip: string): Promise<void> {
   return new Promise((done, fail) => {
-    server.once('error', (cause) => {
+    const refused = (cause: Error) => {
       const message = `cannot listen on ${ip} port ${port}: ${reasonOf(cause)}`
       fail(new FeedooError('LISTEN_FAILED', message, { cause }))
+    }
+    server.once('error', refused)
+    server.listen(port, address, () => {
+      server.off('error', refused)
+      done()
     })
-    server.listen(port, address, done)
   })
 }
 

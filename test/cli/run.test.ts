@@ -1,5 +1,5 @@
 import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
@@ -166,7 +166,7 @@ test.skipIf(!isRoot)('privileges: the process, its threads and its files become 
   await mkdir(join(folder, 'out'))
   await chmod(folder, 0o755)
   await chmod(join(folder, 'out'), 0o777)
-  const port = 80 + Math.floor(Math.random() * 900)
+  const port = await freePort(600, 1023)
   const daemon = await Daemon.start(
     `privileges: { user: nobody, group: nogroup }
 states: { port: ${port} }
@@ -181,6 +181,8 @@ pipelines:
     - { name: output_archive, path_template: "{dir}/out/b.jsonl" }
 `,
     folder,
+    // Supplementary groups that have to go.
+    { through: ['setpriv', '--groups', '4,24'] },
   )
   await daemon.logged(/feedoo .* runs/)
   await vi.waitFor(async () => expect(await readdir(join(folder, 'out'))).toEqual(['b.jsonl', 'dead.jsonl']), 10_000)
@@ -229,3 +231,164 @@ test('a growing file is followed until the daemon is told to stop', async () => 
   daemon.signal('SIGTERM')
   expect(await daemon.exit()).toBe(0)
 })
+
+const silentFault = `
+import { defineAction, z } from 'feedoo'
+const examples = [{ title: 'x', yaml: '', out: [] }]
+const params = z.strictObject({})
+export const inputLate = defineAction({
+  kind: 'input', name: 'input_late', summary: 'Dies between its opening and its run.', params, examples,
+  create: () => ({ async open() { setTimeout(() => { throw new Error('late death') }, 20) }, async run() {} }),
+})
+export const inputSlow = defineAction({
+  kind: 'input', name: 'input_slow', summary: 'Opens after the other has died.', params, examples,
+  create: () => ({ open: () => new Promise((resolve) => setTimeout(resolve, 300)), async run() {} }),
+})
+export const inputTimer = defineAction({
+  kind: 'input', name: 'input_timer', summary: 'Leaves a timer behind.', params, examples,
+  create: () => ({ async run() { setInterval(() => {}, 1000) } }),
+})
+`
+
+test('a reload goes on where the changed pipeline was: nothing is read twice', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'in.log'), 'one\ntwo\n')
+  const yaml = (tag: string) => `pipelines:
+  p:
+    - { name: input_file, tag: ${tag}, path_pattern: "{dir}/in.log" }
+    - { name: output_archive, path_template: "{dir}/out/a.jsonl" }
+    - { name: output_stdout }
+`
+  const daemon = await Daemon.start(yaml('first'), folder)
+  await daemon.printed(/first.*two/)
+  await writeFile(join(folder, 'feedoo.yaml'), yaml('second').replaceAll('{dir}', folder))
+  daemon.signal('SIGHUP')
+  await daemon.logged(/reloaded: p changed/)
+  await appendFile(join(folder, 'in.log'), 'three\n')
+  await daemon.printed(/second.*three/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+  expect(await linesIn(join(folder, 'out'))).toEqual(['{"log":"one"}', '{"log":"two"}', '{"log":"three"}'])
+  expect(daemon.logs().at(-1)?.msg).toMatch(/^done: 3 events/)
+})
+
+test('a reload mends a pipeline whose output was stuck', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'in.log'), 'one\n')
+  await writeFile(join(folder, 'file'), '')
+  const yaml = (path: string) => `shutdown_timeout: 0.2
+pipelines:
+  p:
+    - { name: input_file, tag: t, path_pattern: "{dir}/in.log" }
+    - { name: output_archive, path_template: "{dir}/${path}/a.jsonl" }
+`
+  const daemon = await Daemon.start(yaml('file/below'), folder)
+  await daemon.logged(/trying again until it works/)
+  await writeFile(join(folder, 'feedoo.yaml'), yaml('out').replaceAll('{dir}', folder))
+  daemon.signal('SIGHUP')
+  await vi.waitFor(async () => expect(await linesIn(join(folder, 'out'))).toEqual(['{"log":"one"}']), 10_000)
+  daemon.signal('SIGTERM')
+  await daemon.exit()
+})
+
+test('a reload says which keys wait for a restart', async () => {
+  const folder = await scratchFolder()
+  const yaml = 'pipelines:\n  p:\n    - { name: input_dummy, tag: t, repeat: -1, rate: 1 }\n'
+  const daemon = await Daemon.start(yaml, folder)
+  await daemon.logged(/feedoo .* runs/)
+  await writeFile(join(folder, 'feedoo.yaml'), `states: { port: 0 }\n${yaml}`)
+  daemon.signal('SIGHUP')
+  await daemon.logged(/states has changed, which takes effect when feedoo is started again/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+})
+
+test('an action that dies between its opening and its run is restarted like any other', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'faults.js'), silentFault)
+  const daemon = await Daemon.start(
+    'plugins: [./faults.js]\npipelines:\n  a:\n    - { name: input_late }\n  b:\n    - { name: input_slow }\n',
+    folder,
+  )
+  const line = await daemon.logged(/the pipeline failed/)
+  expect(line).toMatchObject({ pipeline: 'a', err: { message: 'late death' } })
+  expect(JSON.stringify(line.err)).toContain('faults.js')
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(1)
+})
+
+test('an action that leaves a timer behind does not keep a finished job', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'faults.js'), silentFault)
+  const daemon = await Daemon.start('plugins: [./faults.js]\npipelines:\n  a:\n    - { name: input_timer }\n', folder)
+  expect(await daemon.exit()).toBe(0)
+})
+
+test('a pipeline that keeps failing makes the daemon end with exit code 1 when it is told to stop', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'flaky.js'), flakyInput.replace('if (start === 0)', 'if (true)'))
+  const daemon = await Daemon.start(
+    'plugins: [./flaky.js]\npipelines:\n  p:\n    - { name: input_flaky, tag: t }\n',
+    folder,
+  )
+  await daemon.logged(/the pipeline failed/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(1)
+})
+
+test('a reader that leaves the pipe ends the pipeline quietly', async () => {
+  const folder = await scratchFolder()
+  const daemon = await Daemon.start(
+    'pipelines:\n  p:\n    - { name: input_dummy, tag: t, data: { log: x }, repeat: -1 }\n    - { name: output_stdout }\n',
+    folder,
+  )
+  await daemon.printed(/t\[/)
+  daemon.child.stdout?.destroy()
+  expect(await daemon.exit()).toBe(0)
+  expect(daemon.logs().filter(({ level }) => level !== 'info')).toEqual([])
+})
+
+test('dead letters that cannot be written show in /health', async () => {
+  const folder = await scratchFolder()
+  const port = await freePort()
+  const daemon = await Daemon.start(
+    `states: { port: ${port} }
+dead_letters: "{dir}/feedoo.yaml/below"
+pipelines:
+  p:
+    - { name: input_dummy, tag: t, data: { log: x }, repeat: -1, rate: 20 }
+    - { name: parser_json, on_error: dead_letter }
+`,
+    folder,
+  )
+  await daemon.logged(/cannot write dead letters/)
+  const health = await fetch(`http://127.0.0.1:${port}/health`)
+  expect(health.status).toBe(503)
+  expect(await health.json()).toMatchObject({ reasons: [expect.stringContaining('dead_letters')] })
+  daemon.signal('SIGKILL')
+  await daemon.exit()
+})
+
+test('a signal while the daemon starts ends it as one later would', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'faults.js'), silentFault)
+  await writeFile(join(folder, 'slow.yaml'), 'plugins: [./faults.js]\npipelines:\n  b:\n    - { name: input_slow }\n')
+  const daemon = new Daemon(['-v', '-c', join(folder, 'slow.yaml')])
+  await daemon.logged(/opening 1 pipeline/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+})
+
+/** A port that nothing listens on: any, or one of a range. */
+async function freePort(from = 0, to = 0): Promise<number> {
+  for (let port = from; port <= to; port++) {
+    const server = createServer()
+    const bound = await new Promise<number | undefined>((resolve) => {
+      server.once('error', () => resolve(undefined))
+      server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
+    })
+    await new Promise((resolve) => server.close(resolve))
+    if (bound !== undefined) return bound
+  }
+  throw new Error(`all ports from ${from} to ${to} are taken`)
+}

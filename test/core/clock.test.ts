@@ -38,6 +38,19 @@ test.each([
   await asleep
 })
 
+test('a sleep longer than a timer can wait is not over at once', async () => {
+  const stop = new AbortController()
+  let over = false
+  const asleep = systemClock.sleep(2 ** 31 / 1000 + 1, stop.signal).then(() => {
+    over = true
+  })
+  // A timer that overflows fires after a millisecond, before this one.
+  await systemClock.sleep(0.02)
+  expect(over).toBe(false)
+  stop.abort()
+  await asleep
+})
+
 test('the system clock counts seconds since 1970', () => {
   const before = Date.now() / 1000
   const now = systemClock.now()

@@ -5,7 +5,8 @@ import { Committer, type CommitterOptions } from '../../src/core/committer.ts'
 function committer(options: Partial<CommitterOptions> = {}) {
   const log: string[] = []
   const made = new Committer({
-    safePoints: [],
+    atBoundary: (cut) => cut(),
+    makeSafe: async () => {},
     interval: 1,
     save: (input, positions) => log.push(`save ${input} ${JSON.stringify([...positions])}`),
     failed: (error) => log.push(`failed ${String(error)}`),
@@ -35,15 +36,11 @@ test('the timer brings a commit without anybody asking', async () => {
 test('outputs are safe before positions are saved, and positions before the input is answered', async () => {
   const log: string[] = []
   const { committer: it } = committer({
-    safePoints: [
-      {
-        async makeSafe() {
-          log.push('writing')
-          await turn()
-          log.push('written')
-        },
-      },
-    ],
+    async makeSafe() {
+      log.push('writing')
+      await turn()
+      log.push('written')
+    },
     save: () => log.push('saved'),
   })
   await it.whenSafe(0, 1, { file: 7 }, true).then(() => log.push('answered'))
@@ -62,7 +59,7 @@ test('of the positions of an input the last value of each key is saved, null amo
 
 test('an input that waits for an answer gets it without the timer, also when it asks during a commit', async () => {
   const gates: (() => void)[] = []
-  const { committer: it } = committer({ safePoints: [{ makeSafe: () => new Promise((done) => gates.push(done)) }] })
+  const { committer: it } = committer({ makeSafe: () => new Promise((done) => gates.push(done)) })
   const first = it.whenSafe(0, 1, undefined, true)
   await turn()
   await turn()
@@ -80,7 +77,7 @@ test('an input that waits for an answer gets it without the timer, also when it 
 
 test('what is sent during a commit is not answered by it', async () => {
   const gates: (() => void)[] = []
-  const { committer: it } = committer({ safePoints: [{ makeSafe: () => new Promise((done) => gates.push(done)) }] })
+  const { committer: it } = committer({ makeSafe: () => new Promise((done) => gates.push(done)) })
   const order: string[] = []
   const first = it.whenSafe(0, 1, undefined, true).then(() => order.push('first'))
   await turn()
@@ -105,7 +102,7 @@ test('many unsafe events start a commit before its time', async () => {
 })
 
 test.each<[string, Partial<CommitterOptions>]>([
-  ['an output cannot be made safe', { safePoints: [{ makeSafe: () => Promise.reject(new Error('no')) }] }],
+  ['an output cannot be made safe', { makeSafe: () => Promise.reject(new Error('no')) }],
   [
     'positions cannot be saved',
     {
@@ -127,4 +124,17 @@ test.each<[string, Partial<CommitterOptions>]>([
   expect(answered).toBe(false)
   expect(it.inFlight).toBe(7)
   await expect(it.drain()).rejects.toThrow('no')
+})
+
+test('a commit covers what was sent before its cut, which waits for a boundary', async () => {
+  const cuts: (() => void)[] = []
+  const { committer: it } = committer({ atBoundary: (cut) => cuts.push(cut) })
+  const order: string[] = []
+  const before = it.whenSafe(0, 1, undefined, true).then(() => order.push('before'))
+  while (cuts.length < 1) await turn()
+  // A batch that was half way when the commit began, and has come through.
+  const halfWay = it.whenSafe(0, 1, undefined, true).then(() => order.push('half way'))
+  cuts[0]?.()
+  await Promise.all([before, halfWay])
+  expect(it.commits).toBe(1)
 })

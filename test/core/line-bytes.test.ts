@@ -28,8 +28,8 @@ describe('lines as bytes', () => {
   test('of a large batch come in few calls, none of them large', () => {
     const calls = encode('', Array(10_000).fill('x'.repeat(199)))
     expect(Buffer.concat(calls).length).toBe(2_000_000)
-    expect(Math.max(...calls.map((bytes) => bytes.length))).toBeLessThanOrEqual(256 * 1024)
-    expect(calls.length).toBeLessThan(20)
+    expect(Math.max(...calls.map((bytes) => bytes.length))).toBeLessThanOrEqual(128 * 1024)
+    expect(calls.length).toBeLessThan(30)
   })
 
   test('are nothing when there are none', () => {

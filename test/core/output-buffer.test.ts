@@ -4,6 +4,7 @@ import { FeedooError } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/event.ts'
 import { OutputBuffer, type OutputBufferOptions } from '../../src/core/output-buffer.ts'
 import { nested } from '../helpers/hostile.ts'
+import { recordingLog } from '../helpers/recording-log.ts'
 import { silent } from '../helpers/run-pipeline.ts'
 
 const event = (n: number): Event => ({ tag: 'a', timestamp: 0, record: { n } })
@@ -108,4 +109,74 @@ test('copies are made of a record however deep', async () => {
   deep.record.deep = 'changed'
   await it.makeSafe()
   expect(written[0]?.record.deep).toBeInstanceOf(Object)
+})
+
+/** An output whose syncs wait until they are told to end. */
+function slowToSync(ends: { resolve(): void; reject(error: Error): void }[]) {
+  const calls: string[] = []
+  const output: Output = {
+    writesDuringSync: true,
+    async write(batch) {
+      calls.push(`write ${numbers(batch)}`)
+    },
+    sync() {
+      calls.push('sync')
+      return new Promise((resolve, reject) => ends.push({ resolve, reject }))
+    },
+  }
+  return { calls, output }
+}
+
+test('an output that allows it is written to while it syncs, and what came then needs a sync of its own', async () => {
+  const ends: { resolve(): void; reject(error: Error): void }[] = []
+  const { calls, output } = slowToSync(ends)
+  const { buffer: it } = buffer(output, { bufferSize: 1 })
+  it.add(event(1))
+  const first = it.makeSafe()
+  await turn()
+  it.add(event(2))
+  await turn()
+  expect(calls).toEqual(['write 1', 'sync', 'write 2'])
+  ends[0]?.resolve()
+  await first
+  const second = it.makeSafe()
+  await turn()
+  expect(calls.slice(3)).toEqual(['sync'])
+  ends[1]?.resolve()
+  await second
+  await it.makeSafe()
+  expect(calls).toHaveLength(4)
+})
+
+test('after a sync that failed for good, nothing becomes safe', async () => {
+  const ends: { resolve(): void; reject(error: Error): void }[] = []
+  const { calls, output } = slowToSync(ends)
+  const { buffer: it } = buffer(output, { bufferSize: 1 })
+  it.add(event(1))
+  const safe = it.makeSafe()
+  await turn()
+  ends[0]?.reject(new Error('the disk is broken'))
+  await expect(safe).rejects.toThrow('the disk is broken')
+  it.add(event(2))
+  await expect(it.makeSafe()).rejects.toThrow('the disk is broken')
+  expect(calls).toEqual(['write 1', 'sync'])
+})
+
+test('retries begin at retry_delay, grow, and never wait longer than retry_max_delay', async () => {
+  const { lines, log } = recordingLog()
+  let failures = 12
+  const away: Output = {
+    async write() {
+      if (failures-- > 0) throw new FeedooError('OUTPUT_UNAVAILABLE', 'away', { retriable: true })
+    },
+  }
+  const { buffer: it } = buffer(away, { log, retryDelay: 0.002, retryMaxDelay: 0.008 })
+  it.add(event(1))
+  await it.makeSafe()
+  const delays = lines.filter(({ msg }) => msg === 'the output is tried again').map((line) => Number(line.retry_in))
+  expect(delays).toHaveLength(12)
+  expect(Math.max(...delays)).toBeLessThanOrEqual(0.008)
+  // Jitter spreads the first one around retry_delay; were the default taken, it would be a hundred times as long.
+  expect(delays[0]).toBeGreaterThan(0)
+  expect(Math.max(...delays)).toBeGreaterThan(0.004)
 })

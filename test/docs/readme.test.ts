@@ -1,5 +1,5 @@
 // What the README and the guides show is what a reader gets.
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -68,8 +68,8 @@ test('the slip of the tour is reported as the README shows it', async () => {
 test('the configuration of the guide is right', async () => {
   const folder = await scratchFolder()
   const [first = ''] = await blocks('docs/guide/configuration.md', 'yaml')
-  await mkdir(join(folder, 'log'))
-  await writeFile(join(folder, 'guide.yaml'), first)
+  await writeFile(join(folder, 'auth.log'), '')
+  await writeFile(join(folder, 'guide.yaml'), first.replaceAll('/var/log/auth.log', join(folder, 'auth.log')))
   const daemon = new Daemon(['check', '-c', 'guide.yaml'], { cwd: folder })
   expect(await daemon.exit()).toBe(0)
   expect(daemon.stdout).toBe('guide.yaml: ok, 1 pipeline, 3 actions\n')

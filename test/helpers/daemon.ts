@@ -16,17 +16,26 @@ export async function scratchFolder(): Promise<string> {
   return folder
 }
 
+interface DaemonOptions {
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  uid?: number
+  through?: readonly string[]
+}
+
 export class Daemon {
   stdout = ''
   stderr = ''
   readonly child: ChildProcess
   readonly #exit: Promise<number | string | null>
 
-  constructor(args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; uid?: number } = {}) {
-    this.child = spawn(process.execPath, [mainFile, ...args], {
+  /** `through` is a command that runs the command behind it, such as `setpriv`. */
+  constructor(args: readonly string[], { through = [], env, ...options }: DaemonOptions = {}) {
+    const [command = '', ...rest] = [...through, process.execPath, mainFile, ...args]
+    this.child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...options,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, ...env },
     })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
@@ -40,7 +49,7 @@ export class Daemon {
   }
 
   /** Starts the daemon on a YAML text, in which `{dir}` stands for `folder`. */
-  static async start(yaml: string, folder: string, options: { env?: NodeJS.ProcessEnv } = {}): Promise<Daemon> {
+  static async start(yaml: string, folder: string, options: DaemonOptions = {}): Promise<Daemon> {
     const file = join(folder, 'feedoo.yaml')
     await writeFile(file, yaml.replaceAll('{dir}', folder))
     return new Daemon(['run', '-c', file], { ...options, cwd: folder })

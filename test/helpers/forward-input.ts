@@ -6,7 +6,7 @@ import { decodeMulti } from '@msgpack/msgpack'
 import { onTestFinished, vi } from 'vitest'
 import type { ActionSpec, Json, Output } from '../../src/core/action.ts'
 import type { Event } from '../../src/core/event.ts'
-import type { Positions } from '../../src/core/pipeline.ts'
+import type { Positions } from '../../src/core/positions.ts'
 import { encodeForward } from '../../src/protocol/forward-writer.ts'
 import { output } from './actions.ts'
 import { recordingLog } from './recording-log.ts'
@@ -45,7 +45,7 @@ export async function receive(
 ): Promise<ForwardInput> {
   const { lines, log } = recordingLog()
   const saved = new Map<string, Json>(options.positions)
-  const positions: Positions = new Map([[0, saved]])
+  const positions: Positions = new Map([['input_forward/input_forward/1', saved]])
   const place = params.unix_path === undefined ? { host: '127.0.0.1', port: 0 } : {}
   const { pipeline, out } = makePipeline(
     [

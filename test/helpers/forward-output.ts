@@ -26,6 +26,7 @@ export async function forwardOutput(
     log,
     deadLetter: (event, error) => void deadLetters.push({ event, error }),
     countError: () => {},
+    count: () => {},
   })
   if (built.kind !== 'output') throw new Error('output_forward is no output')
   const output = built.action

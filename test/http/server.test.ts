@@ -1,18 +1,19 @@
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, request } from 'node:http'
-import { connect, createServer } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { connect, createServer, Server } from 'node:net'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { ActionStats, PipelineStats } from '../../src/core/metrics.ts'
 import { type HttpOptions, type StatsSource, startHttp } from '../../src/http/server.ts'
+import { recordingLog } from '../helpers/recording-log.ts'
 import { makePipeline } from '../helpers/run-pipeline.ts'
 
 function action(overrides: Partial<ActionStats> = {}): ActionStats {
   const none = { in: {}, bypass: {}, do: {}, out: {}, errors: {}, dropped: {}, dead_letters: {} }
-  return { name: 'filter_a', label: 'a', kind: 'filter', retries: 0, ...none, ...overrides }
+  return { name: 'filter_a', label: 'a', kind: 'filter', retries: 0, counters: {}, ...none, ...overrides }
 }
 
 function stats(actions: ActionStats[], overrides: Partial<PipelineStats> = {}): PipelineStats {
-  return { actions, events: 0, commits: 0, in_flight: 0, ...overrides }
+  return { actions, events: 0, commits: 0, in_flight: 0, restarts: 0, ...overrides }
 }
 
 const well: StatsSource = { stats: async () => ({}), health: () => ({ ok: true, reasons: [] }) }
@@ -352,4 +353,20 @@ test('headers without end are refused', async () => {
   const { port } = await serve()
   const answer = await ask(port, '/health', { 'x-long': 'x'.repeat(20_000) })
   expect(answer.status).toBe(431)
+})
+
+test('what goes wrong while it listens is logged each time, and it goes on', async () => {
+  const listening = vi.spyOn(Server.prototype, 'listen')
+  onTestFinished(() => listening.mockRestore())
+  const { log, lines } = recordingLog()
+  const { url } = await serve({ log })
+  const server = listening.mock.contexts[0]
+  if (!(server instanceof Server)) throw new Error('nothing listens')
+  // As Node does when accept() fails.
+  for (const n of [1, 2]) server.emit('error', new Error(`accept EMFILE ${n}`))
+  expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+    ['error', 'the HTTP server: accept EMFILE 1'],
+    ['error', 'the HTTP server: accept EMFILE 2'],
+  ])
+  expect((await fetch(`${url}/health`)).status).toBe(200)
 })

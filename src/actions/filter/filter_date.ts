@@ -1,9 +1,10 @@
 // Reads the date of an event and writes it as a number or as text.
 import { z } from 'zod'
-import { defineAction, type Emit } from '../../core/action.ts'
+import { defineAction } from '../../core/action.ts'
 import { FeedooError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import { compileField } from '../../core/field.ts'
+import { createFail, onErrorParam } from '../../core/on-error.ts'
 import { fieldParam, matchParam } from '../../core/params.ts'
 import { compileStrftime, strftimeParam } from '../../core/time/format.ts'
 import { createDateReader } from '../../core/time/parse-date.ts'
@@ -42,12 +43,9 @@ export const filterDate = defineAction({
       .default('UTC')
       .describe('IANA name of the time zone of dates that name none, and of the text that is written.'),
     timestamp: z.boolean().default(false).describe('Also makes the date the time of the event.'),
-    on_error: z
-      .enum(['keep', 'drop', 'dead_letter'])
-      .default('keep')
-      .describe(
-        'What becomes of an event whose date is missing or unreadable: it passes on untouched, is dropped, or goes to the dead letters. It is counted in each case.',
-      ),
+    on_error: onErrorParam.describe(
+      'What becomes of an event whose date is missing or unreadable: it passes on untouched, is dropped, or goes to the dead letters. It is counted in each case.',
+    ),
   }),
   examples: [
     {
@@ -78,21 +76,13 @@ export const filterDate = defineAction({
       out: [{ tag: 'app', timestamp: 1700000000, record: { date: 1677542400 } }],
     },
   ],
-  create({ key, key_out, format, timezone, timestamp, on_error }, { clock, countError, deadLetter }) {
+  create({ key, key_out, format, timezone, timestamp, on_error }, context) {
     const zone = openZone(timezone)
-    const read = createDateReader({ zone, now: () => clock.now() })
+    const read = createDateReader({ zone, now: () => context.clock.now() })
     const from = compileField(key)
     const to = key_out === undefined ? from : compileField(key_out)
     const text = format === undefined ? undefined : compileStrftime(format, { zone })
-
-    function fail(event: Event, emit: Emit, reason: (event: Event) => FeedooError): void {
-      if (on_error === 'dead_letter') {
-        deadLetter(event, reason(event))
-      } else {
-        countError(event, on_error === 'drop')
-        if (on_error === 'keep') emit(event)
-      }
-    }
+    const fail = createFail(on_error, context)
     const unread = ({ record }: Event) => unreadable(key, from.get(record))
     const blocked = () => inTheWay(to.path)
 

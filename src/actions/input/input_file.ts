@@ -2,23 +2,15 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
+import { lintPaths } from '../../core/files/lint-paths.ts'
 import { tail } from '../../core/files/tail.ts'
 import { textEncoding } from '../../core/files/text-encoding.ts'
-import { tagParam } from '../../core/params.ts'
-import { compileMatch, globMistake } from '../../core/tag.ts'
+import type { Search } from '../../core/files/walk.ts'
+import { globParam, tagParam } from '../../core/params.ts'
+import { compileMatch } from '../../core/tag.ts'
 
 /** Files out of sight whose positions are kept. */
 const maxRemembered = 10_000
-
-const pattern = z
-  .string()
-  .min(1)
-  .superRefine((value, context) => {
-    const mistake = globMistake(value)
-    if (mistake !== undefined) {
-      context.addIssue({ code: 'custom', message: mistake.message, params: { index: mistake.index } })
-    }
-  })
 
 export const inputFile = defineAction({
   kind: 'input',
@@ -38,7 +30,7 @@ Files that end in \`.gz\` and \`.zst\` are decompressed as they are read. A line
 and its first 64 KiB go to the dead letters.`,
   params: z.strictObject({
     tag: tagParam.describe('The tag of the events.'),
-    path_pattern: pattern.describe(
+    path_pattern: globParam.describe(
       'Which files are read: a glob (`*` anything, `?` one character, `[abc]`, `[!abc]`) that is matched against the whole path, so that `*` crosses slashes. A relative one begins at the working directory, but for one that begins with `*` where `watch_path` is given.',
     ),
     watch_path: z
@@ -132,21 +124,18 @@ and its first 64 KiB go to the dead letters.`,
       ],
     },
   ],
+  lint(params) {
+    const message = lintPaths(searchOf(params), { mayBeEmpty: params.remove })
+    if (message === undefined) return []
+    return [{ path: [params.watch_path === undefined ? 'path_pattern' : 'watch_path'], message }]
+  },
   create(params, { clock, log, deadLetter }) {
-    // What begins with a wildcard takes any folder, once it is told which one to search.
-    const anywhere = params.watch_path !== undefined && params.path_pattern.startsWith('*')
-    const path = anywhere ? params.path_pattern : resolve(params.path_pattern)
-    const wildcard = path.search(/[*?[]/)
-    const literal = wildcard === -1 ? path : path.slice(0, wildcard + 1)
     const encoding = textEncoding(params.encoding) ?? unknownEncoding(params.encoding)
     return {
       run: (run) =>
         tail(
           {
-            matches: compileMatch(path),
-            root: resolve(params.watch_path ?? dirname(literal)),
-            // Without a wildcard there is one folder to look at, however much lies below it.
-            deep: wildcard !== -1 || params.watch_path !== undefined,
+            ...searchOf(params),
             fromEnd: params.from === 'end',
             once: params.once,
             remove: params.remove,
@@ -172,6 +161,21 @@ and its first 64 KiB go to the dead letters.`,
     }
   },
 })
+
+/** Where files are looked for, and which are taken. */
+function searchOf(params: { path_pattern: string; watch_path?: string | undefined }): Search {
+  // What begins with a wildcard takes any folder, once it is told which one to search.
+  const anywhere = params.watch_path !== undefined && params.path_pattern.startsWith('*')
+  const path = anywhere ? params.path_pattern : resolve(params.path_pattern)
+  const wildcard = path.search(/[*?[]/)
+  const literal = wildcard === -1 ? path : path.slice(0, wildcard + 1)
+  return {
+    matches: compileMatch(path),
+    root: resolve(params.watch_path ?? dirname(literal)),
+    // Without a wildcard there is one folder to look at, however much lies below it.
+    deep: wildcard !== -1 || params.watch_path !== undefined,
+  }
+}
 
 function unknownEncoding(label: string): never {
   throw new RangeError(`there is no encoding ${label}`)

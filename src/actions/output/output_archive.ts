@@ -1,5 +1,5 @@
 // Appends events to files whose path is made of the time and the record.
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { AppendFiles } from '../../core/append-files.ts'
@@ -8,6 +8,7 @@ import { FeedooError, messageOf, systemCode } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import { compileField } from '../../core/field.ts'
 import { stringifyJson } from '../../core/json.ts'
+import { makeFolders } from '../../core/make-folders.ts'
 import { fieldParam, outputParams } from '../../core/params.ts'
 import { compilePath, pathTemplateParam } from '../../core/path-template.ts'
 import { createDateReader } from '../../core/time/parse-date.ts'
@@ -94,12 +95,12 @@ export const outputArchive = defineAction({
       writes: { '2019.csv': 'date,user.name\n2019-05-06 07:08:09,"Doe, J."\n' },
     },
   ],
-  create({ path_template, time_key, fields, max_open_files }, { clock, deadLetter }) {
+  create({ path_template, time_key, fields, max_open_files }, { clock, log, deadLetter }) {
     const target = compilePath(path_template)
     const timeOf = createTimeOf(time_key, () => clock.now())
     const csv = fields === undefined ? undefined : createCsv(fields)
     const line = csv?.line ?? stringifyJson
-    const files = new AppendFiles(max_open_files, csv?.head)
+    const files = new AppendFiles(max_open_files, csv?.head, log)
     /** The batch that a write has begun, and what of it is not in its files yet: a retry writes only that. */
     let begun: readonly Event[] | undefined
     let left = new Map<string, Group>()
@@ -133,7 +134,11 @@ export const outputArchive = defineAction({
       try {
         files.append(path, lines)
       } catch (error) {
-        if (!target.hasFields || !isFaultOfPath(error) || !isWritable(target.fixed)) throw error
+        const refused = error instanceof FeedooError && !error.retriable
+        const bad = target.hasFields && isFaultOfPath(error) && isWritable(target.fixed)
+        log.debug({ path, events: events.length }, messageOf(error))
+        // Here and not in the engine, which would set aside the whole batch, with what is in other files already.
+        if (!refused && !bad) throw error
         for (const event of events) deadLetter(event, refusal('OUTPUT_REJECTED', error))
       }
     }
@@ -150,6 +155,7 @@ export const outputArchive = defineAction({
         }
         begun = undefined
       },
+      writesDuringSync: true,
       sync: () => files.sync(),
       async close() {
         files.close()
@@ -189,13 +195,12 @@ const pathFaults = new Set([
 ])
 
 function isFaultOfPath(error: unknown): boolean {
-  if (!(error instanceof FeedooError)) return false
-  return error.code === 'OUTPUT_REJECTED' || pathFaults.has(systemCode(error.cause) ?? '')
+  return error instanceof FeedooError && pathFaults.has(systemCode(error.cause) ?? '')
 }
 
 function isWritable(folder: string): boolean {
   try {
-    mkdirSync(folder || '.', { recursive: true })
+    makeFolders(folder || '.')
     accessSync(folder || '.', constants.W_OK)
     return true
   } catch {

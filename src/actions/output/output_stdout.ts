@@ -32,34 +32,52 @@ export const outputStdout = defineAction({
     },
   ],
   create({ format }, { deadLetter }) {
-    const textOf = format === 'pretty' ? indentJson : stringifyJson
-    const print = (event: Event): string => `${printable(event.tag)}[${event.timestamp}]: ${textOf(event.record)}\n`
+    const show = format === 'pretty' ? indentJson : stringifyJson
+    const print = (event: Event): string => `${printable(event.tag)}[${event.timestamp}]: ${show(event.record)}\n`
+    const textOf = (events: readonly Event[]): string => {
+      let text = ''
+      for (const event of events) {
+        try {
+          text += print(event)
+        } catch (cause) {
+          deadLetter(event, new FeedooError('RECORD_UNWRITABLE', messageOf(cause), { cause }))
+        }
+      }
+      return text
+    }
+    /** The batch that a write has begun, and what of it is not printed yet: a retry goes on there. */
+    let begun: readonly Event[] | undefined
+    let left: Buffer = Buffer.alloc(0)
     return {
       async write(events) {
-        let text = ''
-        for (const event of events) {
-          try {
-            text += print(event)
-          } catch (cause) {
-            deadLetter(event, new FeedooError('RECORD_UNWRITABLE', messageOf(cause), { cause }))
-          }
+        if (begun !== events) {
+          left = Buffer.from(textOf(events))
+          begun = events
         }
-        await writeAll(Buffer.from(text))
+        while (left.length > 0) left = left.subarray(await writeSome(left))
+        begun = undefined
       },
     }
   },
 })
 
-/** Writes straight to the descriptor: what process.stdout has buffered is lost when a worker ends. */
-async function writeAll(bytes: Buffer): Promise<void> {
-  let offset = 0
-  while (offset < bytes.length) {
-    try {
-      offset += writeSync(1, bytes, offset)
-    } catch (cause) {
-      if (systemCode(cause) === 'EAGAIN') await delay(pipeFullDelay)
-      else throw new FeedooError('STDOUT_CLOSED', `cannot write to the standard output: ${messageOf(cause)}`, { cause })
+/**
+ * Writes straight to the descriptor: what process.stdout has buffered is lost when a worker ends. Returns the bytes
+ * that were written. Throws STDOUT_CLOSED when nobody reads any more, which ends the pipeline, and OUTPUT_UNAVAILABLE,
+ * retriable.
+ */
+async function writeSome(bytes: Buffer): Promise<number> {
+  try {
+    return writeSync(1, bytes)
+  } catch (cause) {
+    const code = systemCode(cause)
+    if (code === 'EAGAIN') {
+      await delay(pipeFullDelay)
+      return 0
     }
+    if (code === 'EPIPE') throw new FeedooError('STDOUT_CLOSED', 'nobody reads the standard output any more', { cause })
+    const message = `cannot write to the standard output: ${messageOf(cause)}`
+    throw new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable: true })
   }
 }
 

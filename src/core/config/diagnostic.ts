@@ -53,11 +53,15 @@ export function diagnosticOfFile(file: string, message: string, hint?: string): 
   }
 }
 
-/** `file:line:column: error: ...`, the line, a caret under the mistake, and the hint. No newline at the end. */
+/**
+ * `file:line:column: error: ...`, the line, a caret under the mistake, and the hint. No newline at the end. A file that
+ * could not be read has no lines: `file: error: ...`.
+ */
 export function formatDiagnostic(diagnostic: Diagnostic, options: { color?: boolean } = {}): string {
   const paint = options.color === true ? ansi : plain
   const { severity, line, column, message, hint, sourceLine } = diagnostic
-  const where = `${visible(diagnostic.file)}:${line}:${column}:`
+  const place = sourceLine === undefined ? '' : `${line}:${column}:`
+  const where = `${visible(diagnostic.file)}:${place}`
   const kind = severity === 'error' ? paint.red('error:') : paint.yellow('warning:')
   const lines = [`${paint.bold(where)} ${kind} ${paint.bold(visible(message))}`]
   if (sourceLine !== undefined) {

@@ -37,9 +37,10 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   const read = await readSource(file)
   if ('reason' in read) {
     const registry = await options.loadRegistry([])
+    const hint = read.missing ? 'give one with `-c FILE`, or write one with `feedoo init`' : undefined
     return {
       config: undefined,
-      diagnostics: [diagnosticOfFile(file, `cannot read this file: ${read.reason}`)],
+      diagnostics: [diagnosticOfFile(file, `cannot read this file: ${read.reason}`, hint)],
       registry,
     }
   }

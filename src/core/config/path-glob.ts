@@ -1,6 +1,7 @@
 // Which files a glob names: `*`, `?` and `[..]` within a name, `**` for any number of folders. Node 20 has no fs.glob.
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { fileKind } from '../file-kind.ts'
 import { compileMatch, type TagMatcher } from '../tag.ts'
 
 /** Folders deep that `**` looks. */
@@ -27,7 +28,7 @@ async function walk(folder: string, segments: readonly string[], found: Set<stri
   if (segment === '**') return walkDeep(folder, rest, found, depth)
   if (!/[*?[]/.test(segment)) {
     const next = path.join(folder, segment)
-    if (rest.length > 0 || (await exists(next))) await walk(next, rest, found, depth)
+    if (rest.length > 0 || (await fileKind(next)) !== undefined) await walk(next, rest, found, depth)
     return
   }
   const matches = nameMatcher(segment)
@@ -35,7 +36,7 @@ async function walk(folder: string, segments: readonly string[], found: Set<stri
     if (!matches(entry.name)) continue
     const next = path.join(folder, entry.name)
     // A pattern means files; folders only on the way to them.
-    if (rest.length > 0 || !(await isFolder(next))) await walk(next, rest, found, depth)
+    if (rest.length > 0 || (await fileKind(next)) !== 'folder') await walk(next, rest, found, depth)
   }
 }
 
@@ -60,23 +61,5 @@ async function entriesOf(folder: string) {
     return await readdir(folder, { withFileTypes: true })
   } catch {
     return []
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await stat(file)
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function isFolder(file: string): Promise<boolean> {
-  try {
-    return (await stat(file)).isDirectory()
-  } catch {
-    // A link to nothing: whoever reads it says so.
-    return false
   }
 }

@@ -1,9 +1,10 @@
 // Finds and loads the modules under `plugins:`.
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../errors.ts'
+import { fileKind } from '../file-kind.ts'
 import type { Registry } from '../registry.ts'
 import type { Reporter } from './reporter.ts'
 import { type Tree, textOf } from './tree.ts'
@@ -48,7 +49,7 @@ async function resolvePlugin(specifier: string, configFile: string): Promise<str
   const file = /^\.{0,2}\//.test(specifier)
     ? path.resolve(path.dirname(configFile), specifier)
     : await resolvePackage(specifier, path.resolve(configFile))
-  if (!(await isFile(file))) throw new Error(`there is no file ${file}`)
+  if ((await fileKind(file)) !== 'file') throw new Error(`there is no file ${file}`)
   return pathToFileURL(file).href
 }
 
@@ -90,14 +91,6 @@ async function readJson(file: string): Promise<unknown> {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch {
     return undefined
-  }
-}
-
-async function isFile(file: string): Promise<boolean> {
-  try {
-    return (await stat(file)).isFile()
-  } catch {
-    return false
   }
 }
 

@@ -1,11 +1,7 @@
 // The keys at the top of a configuration file: their validator and, by their descriptions, their documentation.
 import { isIP } from 'node:net'
 import { z } from 'zod'
-
-/** The HTTP server is within reach of this machine alone. */
-export function isLoopback(ip: string): boolean {
-  return ip === 'localhost' || ip === '::1' || /^127\.\d+\.\d+\.\d+$/.test(ip)
-}
+import { isLoopback } from '../loopback.ts'
 
 const globs = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 

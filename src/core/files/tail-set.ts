@@ -2,19 +2,15 @@
 import type { Json, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import { systemCode } from '../errors.ts'
+import { fileReason } from '../file-reason.ts'
 import type { Logger } from '../log.ts'
 import type { LineOptions } from './line-events.ts'
 import { Newcomers } from './newcomers.ts'
 import { compareContent, isRotationOf } from './rotation.ts'
 import { TailFile } from './tail-file.ts'
-import { type Found, walk } from './walk.ts'
+import { type Found, type Search, walk } from './walk.ts'
 
-export interface TailSetOptions {
-  /** Which absolute paths are read. */
-  matches(path: string): boolean
-  /** The folder that is searched, and whether with its sub-folders. */
-  root: string
-  deep: boolean
+export interface TailSetOptions extends Search {
   /** Files there at the very first scan are read from their end on. */
   fromEnd: boolean
   /** Seconds a new file that looks like the beginning of a copy is given to become one. */
@@ -41,6 +37,8 @@ export class TailSet {
   changes: Position = {}
   /** Something was found out that only another scan can settle. */
   again = false
+  /** Folders, and files that match, which could not be read since the last scan began, with the reason. */
+  readonly unreadable = new Map<string, string>()
   readonly #options: TailSetOptions
   /** Files out of sight, the oldest first. */
   readonly #gone = new Set<TailFile>()
@@ -75,11 +73,15 @@ export class TailSet {
     const lost = [...this.#gone].filter((file) => file.searches > 0).slice(-maxLost)
     const warned = this.#warned
     this.#warned = new Map()
+    this.unreadable.clear()
     const found = await walk(root, {
       deep,
       signal,
       wants: (path) => this.#matches(path) || lost.some((file) => isRotationOf(path, file.path)),
-      problem: (path, reason) => this.#warnOnce(path, reason, warned),
+      problem: (path, reason, kind) => {
+        this.#warnOnce(path, reason, warned)
+        if (kind === 'folder' || (kind === 'file' && this.#matches(path))) this.unreadable.set(path, reason)
+      },
     })
     if (signal.aborted) return
     // Oldest first: the order in which a person would read them.
@@ -151,7 +153,10 @@ export class TailSet {
         this.#detach(file)
       } else {
         seen.add(file)
-        if (file.path !== item.path) file.rotated = true
+        if (file.path !== item.path) {
+          file.rotated = true
+          this.#options.log.debug({ path: item.path, before: file.path }, 'a file has another name')
+        }
         if (file.state === 'gone') file.ready = !file.finished
         file.path = item.path
         file.state = matches ? 'follow' : 'draining'
@@ -205,13 +210,17 @@ export class TailSet {
           const copy = this.#add(item, matches ? 'follow' : 'draining')
           copy.adopt(verdict.content)
           copy.rotated = verdict.of.path !== item.path
+          this.#options.log.debug({ path: item.path, of: verdict.of.path }, 'reading goes on in a copy')
           before.set(verdict.of.path, copy)
           this.forget(verdict.of)
           this.changes[copy.id] = copy.position()
         }
       } catch (error) {
-        const code = systemCode(error) ?? String(error)
-        if (code !== 'ENOENT') this.#warnOnce(item.path, code, warned)
+        // Gone since: the next scan will see.
+        if (systemCode(error) === 'ENOENT') continue
+        const reason = fileReason(error)
+        this.#warnOnce(item.path, reason, warned)
+        if (matches) this.unreadable.set(item.path, reason)
       }
     }
     for (const item of fresh) {
@@ -237,6 +246,7 @@ export class TailSet {
   }
 
   #detach(file: TailFile): void {
+    this.#options.log.debug({ path: file.path }, 'a file was truncated or replaced')
     if (this.#byKey.get(file.key) === file) this.#byKey.delete(file.key)
     file.key = ''
     file.searches = searches
@@ -259,7 +269,7 @@ export class TailSet {
   }
 
   #warnOnce(path: string, reason: string, warned: ReadonlyMap<string, string>): void {
-    if (warned.get(path) !== reason) this.#options.log.warn({ path, reason }, 'this path is not read')
+    if (warned.get(path) !== reason) this.#options.log.warn({ path }, `cannot read ${path}: ${reason}`)
     this.#warned.set(path, reason)
   }
 }

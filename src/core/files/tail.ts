@@ -3,6 +3,7 @@ import { unlink } from 'node:fs/promises'
 import type { InputRun } from '../action.ts'
 import { FeedooError, messageOf, systemCode } from '../errors.ts'
 import { setOwn } from '../event.ts'
+import { fileReason } from '../file-reason.ts'
 import { createWindow } from '../in-flight.ts'
 import { beforeLimit } from './fingerprint.ts'
 import { type Batch, chunkSize, type Step, type TailFile } from './tail-file.ts'
@@ -33,7 +34,7 @@ export interface TailOptions extends Omit<TailSetOptions, 'signal'> {
   maxOpenFiles: number
 }
 
-/** Comes back when everything is read (`once`) or the run's signal aborts. */
+/** Comes back when everything is read (`once`) or the run's signal aborts. Throws INPUT_UNREADABLE, with `once` only. */
 export async function tail(options: TailOptions, run: InputRun): Promise<void> {
   const set = new TailSet({ ...options, signal: run.signal }, run.positions)
   const reader = new Reader(options, set, run)
@@ -50,9 +51,18 @@ export async function tail(options: TailOptions, run: InputRun): Promise<void> {
       else if (!reader.busy) break
     }
     await reader.finish()
+    if (options.once && !run.signal.aborted) refuse(set.unreadable)
   } finally {
     await hint?.close()
     await set.close()
+  }
+}
+
+/** A job that could not read everything it was to read has not done its work, whatever it did read. */
+function refuse(unreadable: ReadonlyMap<string, string>): void {
+  for (const [path, reason] of unreadable) {
+    const count = unreadable.size === 1 ? '1 path' : `${unreadable.size} paths, the first`
+    throw new FeedooError('INPUT_UNREADABLE', `could not read ${count}: ${path}: ${reason}`)
   }
 }
 
@@ -132,6 +142,7 @@ class Reader {
     }
     if (!file.isOpen && !(await this.#makeRoom())) return false
     const offset = file.offset
+    const wasOpen = file.isOpen
     let step: Step
     try {
       step = await file.step(this.#buffer)
@@ -142,6 +153,7 @@ class Reader {
     }
     this.#open.delete(file)
     if (file.isOpen) this.#open.add(file)
+    if (file.isOpen && !wasOpen) this.#options.log.debug({ path: file.path, offset }, 'opened')
     if (typeof step !== 'string') {
       file.activeAt = this.#options.clock.now()
       await this.#send(file, step, offset)
@@ -209,7 +221,10 @@ class Reader {
     }
     // Gone since the scan: the next one will see.
     if (code === 'ENOENT') return
-    if (!file.failed) this.#options.log.warn({ path: file.path, err: error }, `${file.path} cannot be read: ${code}`)
+    const { path } = file
+    const reason = fileReason(error)
+    if (!file.failed) this.#options.log.warn({ path }, `cannot read ${path}: ${reason}`)
+    this.#set.unreadable.set(path, reason)
     file.failed = true
   }
 
@@ -230,11 +245,12 @@ class Reader {
       await unlink(file.path)
     } catch (error) {
       if (systemCode(error) !== 'ENOENT' && !file.failed) {
-        this.#options.log.warn({ path: file.path, err: error }, `${file.path} cannot be removed: ${systemCode(error)}`)
+        this.#options.log.warn({ path: file.path }, `cannot remove ${file.path}: ${fileReason(error)}`)
       }
       file.failed = true
       return
     }
+    this.#options.log.debug({ path: file.path }, 'removed')
     await this.#close(file)
     this.#set.forget(file)
   }
@@ -255,6 +271,7 @@ class Reader {
 
   async #close(file: TailFile): Promise<void> {
     this.#open.delete(file)
+    if (file.isOpen) this.#options.log.debug({ path: file.path, offset: file.offset }, 'closed')
     await file.close()
   }
 

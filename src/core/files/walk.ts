@@ -3,6 +3,8 @@ import type { BigIntStats, Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '../errors.ts'
+import { fileKind } from '../file-kind.ts'
+import { fileReason } from '../file-reason.ts'
 
 export interface FileStat {
   /** `device:inode`. */
@@ -18,13 +20,22 @@ export interface Found {
   stat: FileStat
 }
 
+/** Where files are looked for, and which are taken. */
+export interface Search {
+  /** Which absolute paths are taken. */
+  matches(path: string): boolean
+  /** The folder that is searched, and whether with its sub-folders. */
+  root: string
+  deep: boolean
+}
+
 export interface WalkOptions {
   /** Into sub-folders too. */
   deep: boolean
   /** Which paths are looked at. */
   wants(path: string): boolean
-  /** Told of a folder or file that cannot be looked at, and of what is wanted and no file. */
-  problem(path: string, reason: string): void
+  /** Told of a folder or a file that cannot be looked at, and of what is wanted and neither. */
+  problem(path: string, reason: string, kind: 'folder' | 'file' | 'other'): void
   signal: AbortSignal
 }
 
@@ -46,7 +57,7 @@ export async function walk(root: string, options: WalkOptions): Promise<Found[]>
         if (options.deep) folders.push(path)
       } else if (options.wants(path)) {
         wanted.push(path)
-      } else if (options.deep && entry.isSymbolicLink() && (await isFolder(path))) {
+      } else if (options.deep && entry.isSymbolicLink() && (await fileKind(path)) === 'folder') {
         folders.push(path)
       }
     }
@@ -68,7 +79,8 @@ export async function walk(root: string, options: WalkOptions): Promise<Found[]>
       seen.add(key)
       return await readdir(folder, { withFileTypes: true })
     } catch (error) {
-      problem(folder, systemCode(error) ?? String(error))
+      // One that is gone since the folder above was listed is no longer there to be read.
+      if (folder === root || systemCode(error) !== 'ENOENT') problem(folder, fileReason(error, 'folder'), 'folder')
       return []
     }
   }
@@ -84,19 +96,10 @@ async function look(path: string, options: WalkOptions): Promise<Found | { folde
     if (stats.isFile()) return { path, stat: fileStat(stats) }
     // A link to a folder.
     if (stats.isDirectory()) return options.deep ? { folder: path } : undefined
-    options.problem(path, 'it is not a regular file')
+    options.problem(path, 'it is not a regular file', 'other')
   } catch (error) {
     // Gone since the folder was listed: the next walk will tell.
-    if (systemCode(error) !== 'ENOENT') options.problem(path, systemCode(error) ?? String(error))
+    if (systemCode(error) !== 'ENOENT') options.problem(path, fileReason(error), 'file')
   }
   return undefined
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch {
-    // A link that leads nowhere.
-    return false
-  }
 }

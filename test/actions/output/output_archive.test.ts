@@ -182,6 +182,21 @@ test('events that name a path which cannot be written are set aside, and hold up
   ])
 })
 
+test('of a batch, only the events of the file that refuses them are set aside', async () => {
+  const { letters, options } = await deadLettersOf()
+  mkdirSync(join(folder, '34'))
+  mkdirSync(join(folder, '35'))
+  execFileSync('mkfifo', [join(folder, '35/a.log')])
+  const seconds = [0, 60, 120]
+  await send(
+    [archive('%M/a.log')],
+    seconds.map((n) => event({ n }, noon + n)),
+    options,
+  )
+  expect(files()).toEqual({ '34/a.log': '{"n":0}\n', '36/a.log': '{"n":120}\n' })
+  expect((await letters()).map(({ code, record }) => [code, record])).toEqual([['OUTPUT_REJECTED', { n: 60 }]])
+})
+
 const disk = mountSmallDisk(128)
 afterAll(() => disk?.remove())
 

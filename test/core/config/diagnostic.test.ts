@@ -27,7 +27,7 @@ describe('a diagnostic is printed as a compiler would', () => {
   test('a file that cannot be read has no line to show', () => {
     const { hint, sourceLine, ...rest } = base
     expect(formatDiagnostic({ ...rest, severity: 'warning' })).toBe(
-      'etc/x.yaml:7:5: warning: unknown parameter "mtach" of output_stdout',
+      'etc/x.yaml: warning: unknown parameter "mtach" of output_stdout',
     )
   })
 

@@ -32,7 +32,7 @@ export function tail(params: Record<string, unknown>, positions = new Map<string
   const { pipeline, out } = makePipeline(
     [{ name: 'input_file', tag: 'file', refresh_interval: refresh, rotate_wait: 0.3, ...params }],
     {
-      positions: new Map([[0, new Map(positions)]]),
+      positions: new Map([['input_file/input_file/1', new Map(positions)]]),
       savePositions: (_input, changed) => {
         for (const [key, value] of changed) {
           if (value === null) positions.delete(key)

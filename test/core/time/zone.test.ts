@@ -21,7 +21,11 @@ const formats = new Map(
 
 /** `GMT+05:45`, as Intl itself writes the offset. */
 function intlOffset(name: string, time: number): number {
-  const text = formats.get(name)?.formatToParts(time * 1000).find(({ type }) => type === 'timeZoneName')?.value ?? ''
+  const text =
+    formats
+      .get(name)
+      ?.formatToParts(time * 1000)
+      .find(({ type }) => type === 'timeZoneName')?.value ?? ''
   const [, sign, hours, minutes, seconds] = /^GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(text) ?? []
   const size = Number(hours ?? 0) * 3600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0)
   return sign === '-' ? -size : size
