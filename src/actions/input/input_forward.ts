@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { defineAction, type Lint } from '../../core/action.ts'
 import { ForwardServer } from '../../core/forward/forward-server.ts'
+import { isLoopback } from '../../core/loopback.ts'
 
 const MiB = 1024 * 1024
 
@@ -265,8 +266,4 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
 function usersOf(users: Record<string, string> | readonly z.output<typeof user>[]): Map<string, string> {
   if (Array.isArray(users)) return new Map(users.map(({ username, password }) => [username, password]))
   return new Map(Object.entries(users))
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { FeedooError, messageOf, systemCode } from '../errors.ts'
+import { fileReason } from '../file-reason.ts'
 
 export interface TlsPaths {
   key: string
@@ -69,9 +70,7 @@ function read(name: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (cause) {
-    const reasons: Record<string, string> = { ENOENT: 'there is no such file', EACCES: 'no permission' }
-    const reason = reasons[systemCode(cause) ?? ''] ?? messageOf(cause)
-    throw new FeedooError('CONFIG_INVALID', `${name}: cannot read ${path}: ${reason}`, { cause })
+    throw new FeedooError('CONFIG_INVALID', `${name}: cannot read ${path}: ${fileReason(cause)}`, { cause })
   }
 }
 
