@@ -4,20 +4,14 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import { decodeForward } from '../../protocol/forward.ts'
 import type { ForwardFrame, ForwardLimits } from '../../protocol/forward-frame.ts'
 import { encodeAck } from '../../protocol/forward-writer.ts'
-import {
-  encodeHelo,
-  type Helo,
-  handshakeLimits,
-  newHelo,
-  type ServerSecurity,
-  verifyPing,
-} from '../../protocol/handshake.ts'
+import type { ServerSecurity } from '../../protocol/handshake.ts'
 import { decodeJsonForward, encodeJsonAck, isJsonStart, JsonScanner } from '../../protocol/json-frames.ts'
 import { MsgpackScanner } from '../../protocol/msgpack-scanner.ts'
 import { PushReader } from '../../protocol/push-reader.ts'
-import { systemCode } from '../errors.ts'
+import { messageOf, systemCode } from '../errors.ts'
 import { Answers } from './answers.ts'
 import type { Intake } from './intake.ts'
+import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
 
 export interface ConnectionLimits {
   /** Bytes of one request. */
@@ -61,7 +55,8 @@ export class IncomingConnection {
   readonly #host: ConnectionHost
   readonly #answers: Answers
   #state: State = 'open'
-  #helo: Helo | undefined
+  #handshake: ServerHandshake | undefined
+  #hasBegun = false
   #reader: PushReader | undefined
   #isJson = false
   /** Bytes told to the host as held. */
@@ -91,7 +86,11 @@ export class IncomingConnection {
     socket.on('error', (error) => this.#broken(error))
     socket.on('close', () => this.#closed())
     if (host.security === undefined) this.#readOrPause()
-    else this.#begin(host.security)
+    else {
+      this.#state = 'handshake'
+      this.#handshake = beginHandshake(host.security)
+      socket.write(this.#handshake.helo)
+    }
   }
 
   /** Bytes held of a request that is not complete. */
@@ -150,65 +149,50 @@ export class IncomingConnection {
     this.#socket.destroy()
   }
 
-  #begin(security: ServerSecurity): void {
-    this.#state = 'handshake'
-    this.#helo = newHelo(security)
-    this.#reader = new PushReader(new MsgpackScanner(handshakeLimits))
-    this.#socket.write(encodeHelo(this.#helo))
-  }
-
   #data(bytes: Buffer): void {
     if (this.#state !== 'open' && this.#state !== 'handshake') return
     this.#activeAt = this.#host.readingTime()
-    if (this.#helo !== undefined && this.#reader?.pending === 0 && bytes[0] === tlsHandshake) this.#refuseTls()
-    else this.#reader ??= this.#readerFor(bytes[0] ?? 0)
-    this.#reader?.push(bytes)
-    if (this.#helo !== undefined) this.#shakeHands()
+    if (!this.#hasBegun && bytes[0] === tlsHandshake) {
+      this.refuse('tls', 'a client that speaks TLS on a port without it')
+      return
+    }
+    this.#hasBegun = true
+    if (this.#handshake === undefined) this.#push(bytes)
+    else this.#shakeHands(this.#handshake, bytes)
     this.update()
   }
 
-  /** Undefined when the connection is refused. */
-  #readerFor(firstByte: number): PushReader | undefined {
+  #push(bytes: Buffer): void {
+    this.#reader ??= this.#readerFor(isJsonStart(bytes[0] ?? 0))
+    this.#reader.push(bytes)
+  }
+
+  #readerFor(isJson: boolean): PushReader {
     const { maxFrame: maxBytes, forward } = this.#host.limits
-    if (firstByte === tlsHandshake) {
-      this.#refuseTls()
-      return undefined
-    }
-    this.#isJson = isJsonStart(firstByte)
+    this.#isJson = isJson
     const limits = { maxBytes, maxDepth: forward.maxDepth }
-    return new PushReader(this.#isJson ? new JsonScanner(limits) : new MsgpackScanner(limits))
+    return new PushReader(isJson ? new JsonScanner(limits) : new MsgpackScanner(limits))
   }
 
-  #refuseTls(): void {
-    this.refuse('tls', 'a client that speaks TLS on a port without it')
-  }
-
-  #shakeHands(): void {
-    const { security } = this.#host
-    const reader = this.#reader
-    const helo = this.#helo
-    if (this.#state !== 'handshake' || security === undefined || reader === undefined || helo === undefined) return
+  #shakeHands(handshake: ServerHandshake, bytes: Buffer): void {
     try {
-      const ping = reader.take()
-      if (ping === undefined) return
-      const { pong, reason, username } = verifyPing(ping, helo, security)
+      const outcome = handshake.push(bytes)
+      if (outcome === undefined) return
+      const { pong, reason, username } = outcome.verdict
+      this.#socket.write(pong)
       if (reason !== undefined) {
-        this.#socket.write(pong)
-        this.#state = 'over'
         this.#hangUp()
         this.#host.refused(this, 'auth', username === '' ? reason : `${reason}, user ${JSON.stringify(username)}`)
         return
       }
-      this.#socket.write(pong)
+      this.#handshake = undefined
+      this.#state = 'open'
+      // Who has shaken hands speaks MessagePack. What came behind PING is not lost.
+      this.#reader = this.#readerFor(false)
+      this.#reader.push(outcome.rest)
     } catch (error) {
       this.#refuseBytes(error)
-      return
     }
-    this.#state = 'open'
-    this.#helo = undefined
-    // Who has shaken hands speaks MessagePack. What came behind PING is not lost.
-    this.#reader = this.#readerFor(tlsHandshake + 1)
-    this.#reader?.push(reader.rest())
   }
 
   /** Takes the requests that are complete, as long as there is room. */
@@ -230,11 +214,15 @@ export class IncomingConnection {
       // Also when a later request is refused: those before it were good.
       intake.flush()
     }
+    this.#noteIncomplete()
+    if (this.#hasEnded && this.#mayRead()) this.#finishRead()
+  }
+
+  #noteIncomplete(): void {
     const pending = this.#reader?.pending ?? 0
     this.#tellHeld(pending)
     if (pending === 0) this.#frameSince = undefined
     else this.#frameSince ??= this.#host.readingTime()
-    if (this.#hasEnded && this.#mayRead()) this.#finishRead()
   }
 
   #accept(frame: ForwardFrame, bytes: number): void {
@@ -248,8 +236,8 @@ export class IncomingConnection {
   }
 
   #refuseBytes(error: unknown): void {
-    if (!(error instanceof ProtocolError)) throw error
-    this.refuse(error.code, error.message)
+    // Whatever hostile bytes may bring about, it ends their own connection and no other.
+    this.refuse(error instanceof ProtocolError ? error.code : 'unreadable', messageOf(error))
   }
 
   #mayRead(): boolean {
