@@ -17,10 +17,10 @@ export interface PathTemplate {
   /** True when events have a say in the path. */
   readonly hasFields: boolean
   /**
-   * The path for an event. Throws DATE_UNREADABLE for a time outside of the years 1 to 9999, OUTPUT_REJECTED for a path
+   * The path for an event. `{tag}` is its tag when the record has no field of that name. Throws DATE_UNREADABLE for a time outside of the years 1 to 9999, OUTPUT_REJECTED for a path
    * that is too long, a RangeError for a value nested too deep.
    */
-  path(time: number, record: EventRecord): string
+  path(time: number, record: EventRecord, tag?: string): string
 }
 
 /** A template of a path: a parameter that actions describe. */

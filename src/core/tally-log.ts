@@ -16,13 +16,12 @@ interface Tally {
 export interface TallyLog {
   /** Counts one of a kind. `kind` comes from a fixed set: each one is remembered. */
   note(kind: string, level: TallyLevel, message: string, fields?: Record<string, unknown>): void
-  /** How many of each kind there were. */
-  totals(): Record<string, number>
   /** Tells what was not told yet. */
   close(): void
 }
 
-export function createTallyLog(log: Logger, clock: Clock): TallyLog {
+/** `count` counts each one, by its kind. */
+export function createTallyLog(log: Logger, clock: Clock, count: (kind: string) => void): TallyLog {
   const tallies = new Map<string, Tally>()
   const watched = new Set<string>()
   const closed = new AbortController()
@@ -43,12 +42,12 @@ export function createTallyLog(log: Logger, clock: Clock): TallyLog {
       tallies.set(kind, tally)
       tally.total++
       tally.untold++
+      count(kind)
       if (watched.has(kind) || closed.signal.aborted) return
       log[level]({ kind, ...fields, total: tally.total }, message)
       watched.add(kind)
       void watch(kind, level, tally)
     },
-    totals: () => Object.fromEntries([...tallies].map(([kind, { total }]) => [kind, total])),
     close: () => closed.abort(),
   }
 }

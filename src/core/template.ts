@@ -14,8 +14,11 @@ export type TemplatePart =
   /** `{a.b}`: a dotted path of the record. */
   | { kind: 'field'; path: string }
 
-/** The text for an event. Throws DATE_UNREADABLE for a time outside of the years 1 to 9999. */
-export type Template = (time: number, record: EventRecord) => string
+/**
+ * The text for an event. `{tag}` is its tag when the record has no field of that name. Throws DATE_UNREADABLE for a time
+ * outside of the years 1 to 9999.
+ */
+export type Template = (time: number, record: EventRecord, tag?: string) => string
 
 export interface TemplateOptions {
   /** Zone of the directives; default UTC. */
@@ -92,7 +95,7 @@ export function compileTemplate(template: string, options: TemplateOptions = {})
     return text
   }
 
-  return (time, record) => {
+  return (time, record, tag) => {
     const moment = roundMicroseconds(time)
     if (!(moment >= from && moment < from + every)) {
       from = every > 0 ? Math.floor(moment / every) * every : Number.NaN
@@ -100,7 +103,8 @@ export function compileTemplate(template: string, options: TemplateOptions = {})
       last = undefined
     }
     for (let i = 0; i < fields.length; i++) {
-      const value = fields[i]?.get(record)
+      const field = fields[i]
+      const value = field?.get(record) ?? (field?.path === 'tag' ? tag : undefined)
       // An object may have been changed since it was seen last.
       if (value === values[i] && typeof value !== 'object') continue
       values[i] = value

@@ -1,5 +1,5 @@
 import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
@@ -25,10 +25,15 @@ export const inputFlaky = defineAction({
 })
 `
 
-test('the default configuration prints its one event and ends with exit code 0', async () => {
-  const daemon = new Daemon(['run', '-c', 'etc/feedoo/default.yaml'], { cwd: root })
+test('the default configuration prints its one event and what is sent to it, until a signal ends it', async () => {
+  const port = await freePort()
+  const env = { FORWARD_PORT: String(port) }
+  const daemon = new Daemon(['run', '-c', 'etc/feedoo/default.yaml'], { cwd: root, env })
+  await daemon.printed(/^my_pypeline\[\d+(\.\d+)?\]: \{"log":"my log"\}\n/)
+  connect(port, '127.0.0.1').end(JSON.stringify(['app', 1600000000, { log: 'sent' }]))
+  await daemon.printed(/^app\[1600000000\]: \{"log":"sent"\}$/m)
+  daemon.signal('SIGINT')
   expect(await daemon.exit()).toBe(0)
-  expect(daemon.stdout).toMatch(/^my_pypeline\[\d+(\.\d+)?\]: \{"log":"my log"\}\n$/)
 })
 
 test('dpkg.yaml makes one archive file a day with as many events as the log has lines', async () => {

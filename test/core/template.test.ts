@@ -74,3 +74,11 @@ test('a template that keeps texts gives what a new one gives', () => {
     }),
   )
 })
+
+test('{tag} is the tag of the event, unless the record has a field of that name', () => {
+  const render = compileTemplate('{tag}/%Y')
+  expect(render(0, {}, 'app.auth')).toBe('app.auth/1970')
+  expect(render(0, {}, 'other')).toBe('other/1970')
+  expect(render(0, { tag: 'mine' }, 'other')).toBe('mine/1970')
+  expect(render(0, {})).toBe('unknown/1970')
+})

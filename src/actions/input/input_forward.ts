@@ -215,7 +215,7 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
       },
     ]
   },
-  create(it, { clock, log }) {
+  create(it, { clock, log, count }) {
     const { shared_key: sharedKey, users, crt_file: cert, key_file: key, ca_file: ca } = it
     const server = new ForwardServer({
       where:
@@ -251,6 +251,7 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
       },
       clock,
       log,
+      count,
     })
     return {
       open: () => server.open(),

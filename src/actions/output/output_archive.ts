@@ -42,7 +42,7 @@ export const outputArchive = defineAction({
     .strictObject({
       ...outputParams,
       path_template: pathTemplateParam.describe(
-        'Path of the file: strftime directives stand for the time in UTC, `{field}` (a dotted path) for a value of the record.',
+        'Path of the file: strftime directives stand for the time in UTC, `{field}` (a dotted path) for a value of the record, `{tag}` for the tag of the event unless the record has such a field.',
       ),
       time_key: fieldParam
         .optional()
@@ -114,7 +114,7 @@ export const outputArchive = defineAction({
         try {
           for (; i < events.length; i++) {
             const event = events[i] as Event
-            const path = target.path(timeOf(event), event.record)
+            const path = target.path(timeOf(event), event.record, event.tag)
             const text = line(event.record)
             if (current?.path !== path) {
               current = groups.get(path) ?? { path, lines: [], events: [] }

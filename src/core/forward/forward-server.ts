@@ -28,6 +28,8 @@ export interface ForwardServerOptions {
   intake: Pick<IntakeOptions, 'maxOpen' | 'maxOpenBytes' | 'tagPrefix' | 'dedupeWindow'>
   clock: Clock
   log: Logger
+  /** Counts refusals and what was passed over, by kind. */
+  count(kind: string): void
 }
 
 /** Milliseconds for connections to end when the server stops. */
@@ -60,7 +62,7 @@ export class ForwardServer {
   constructor(options: ForwardServerOptions) {
     this.#options = options
     this.#slots = createSlots(options.maxConnections, options.maxConnectionsPerAddress)
-    this.#tally = createTallyLog(options.log, options.clock)
+    this.#tally = createTallyLog(options.log, options.clock, options.count)
   }
 
   /** Reads certificates and binds. Throws CONFIG_INVALID and LISTEN_FAILED. */
