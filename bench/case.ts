@@ -6,11 +6,15 @@ export interface BenchCase {
   data: DataKind
   /** The script in bench/floor that does the same work by hand. */
   floor: string
-  /** CPU seconds per million events that Fluent Bit 5.1 spends on this work, on a machine with two cores. */
-  fluentBit: number
+  /** CPU seconds per million events that Fluent Bit 5.1 spends on this work, on a machine with two cores, if measured. */
+  fluentBit?: number | undefined
   /** What the engine's CPU may be, as a multiple of its floor's or of another case's engine. */
   limit: { of: 'floor' | string; ratio: number }
-  /** The configuration, reading the file `input` and writing the file `output`. */
+  /** Connections that send the data; they share it, request by request. Without it, the work reads the file itself. */
+  connections?: number
+  /** True when nothing is written: then events are counted. */
+  writesNothing?: boolean
+  /** The configuration, reading the file (or, with `connections`, listening on the port) `input`, writing `output`. */
   yaml(input: string, output: string): string
 }
 

@@ -4,5 +4,15 @@ import type { BenchCase } from './case.ts'
 import { fileJsonArchive } from './file-json-archive.ts'
 import { fileJsonArchive20Actions } from './file-json-archive-20-actions.ts'
 import { fileRegexArchive } from './file-regex-archive.ts'
+import { forward200Connections } from './forward-200-connections.ts'
+import { forwardArchive } from './forward-archive.ts'
+import { forwardNothing } from './forward-nothing.ts'
 
-export const cases: readonly BenchCase[] = [fileRegexArchive, fileJsonArchive, fileJsonArchive20Actions]
+export const cases: readonly BenchCase[] = [
+  fileRegexArchive,
+  fileJsonArchive,
+  fileJsonArchive20Actions,
+  forwardArchive,
+  forward200Connections,
+  forwardNothing,
+]

@@ -12,8 +12,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { framesFile, writeForward } from './forward-data.ts'
+import { hex, int, levels, messages, pick, type Random, seeded, users, words } from './random.ts'
 
-export type DataKind = 'apache' | 'json'
+/** `forward` is no log, but requests of the forward protocol. */
+export type DataKind = 'apache' | 'json' | 'forward'
 
 /** Changes when the generators do, so that old files are not taken for new ones. */
 const version = 1
@@ -29,7 +32,7 @@ export function benchFolder(): string {
   return folder
 }
 
-/** Path of a file of `lines` lines, each ended by a newline. It is made unless it is already there in its whole size. */
+/** Path of a file of `lines` lines, each ended by a newline (or events). It is made unless it is there in its whole size. */
 export function dataFile(kind: DataKind, lines: number): string {
   const path = join(benchFolder(), `${kind}-${lines}-v${version}.log`)
   const sizeFile = `${path}.size`
@@ -37,13 +40,14 @@ export function dataFile(kind: DataKind, lines: number): string {
     return path
   }
   const half = `${path}.${process.pid}.part`
-  generate(kind, lines, half)
+  if (kind === 'forward') writeFileSync(framesFile(path), JSON.stringify(writeForward(half, lines)))
+  else generate(kind, lines, half)
   renameSync(half, path)
   writeFileSync(sizeFile, String(statSync(path).size))
   return path
 }
 
-function generate(kind: DataKind, lines: number, path: string): void {
+function generate(kind: 'apache' | 'json', lines: number, path: string): void {
   const line = kind === 'apache' ? apacheLine : jsonLine
   const random = seeded(kind === 'apache' ? 1 : 2)
   const file = openSync(path, 'w')
@@ -57,8 +61,6 @@ function generate(kind: DataKind, lines: number, path: string): void {
     closeSync(file)
   }
 }
-
-type Random = () => number
 
 /** Apache's combined log: 130 to 240 characters a line. */
 function apacheLine(index: number, random: Random): string {
@@ -94,43 +96,8 @@ function apacheTime(seconds: number): string {
   return day === undefined ? '' : `${date}/${month}/${year}:${clock} +0000`
 }
 
-/** Mulberry32: a small generator of numbers from 0 to 1 that gives the same row for the same seed everywhere. */
-function seeded(seed: number): Random {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-function int(random: Random, from: number, to: number): number {
-  return from + Math.floor(random() * (to - from + 1))
-}
-
-function pick(random: Random, list: readonly string[]): string {
-  return list[Math.floor(random() * list.length)] ?? ''
-}
-
-function hex(random: Random, digits: number): string {
-  let text = ''
-  while (text.length < digits) text += Math.floor(random() * 16).toString(16)
-  return text
-}
-
-const users = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank', 'grace']
 const methods = ['GET', 'GET', 'GET', 'GET', 'POST', 'HEAD', 'PUT']
 const statuses = ['200', '200', '200', '200', '304', '301', '404', '403', '500']
-const levels = ['debug', 'info', 'info', 'info', 'warn', 'error']
-const words = ['login', 'catalog', 'images', 'static', 'api', 'search', 'orders', 'account', 'blog', 'assets', 'mail']
-const messages = [
-  'request handled for order',
-  'cache miss on key',
-  'connection from peer closed after bytes',
-  'retrying the upload of part',
-  'user signed in with session',
-]
 const agents = [
   'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0',

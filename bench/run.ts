@@ -10,6 +10,7 @@ interface Row {
   /** CPU seconds per million events. */
   floor: number
   engine: number
+  /** NaN when it was not measured. */
   fluentBit: number
   /** Engine over floor, the median over the pairs. */
   ratio: number
@@ -71,7 +72,7 @@ function toRow(bench: BenchCase): Row {
     case: bench.name,
     floor: median(own.map(({ floor }) => floor.cpu)),
     engine: median(own.map(({ engine }) => engine.cpu)),
-    fluentBit: bench.fluentBit,
+    fluentBit: bench.fluentBit ?? Number.NaN,
     ratio: median(own.map(({ engine, floor }) => engine.cpu / floor.cpu)),
     limited: median(own.map(({ engine }, run) => engine.cpu / (base[run]?.cpu ?? Number.NaN))),
     limit: bench.limit,
@@ -111,7 +112,7 @@ function printTable(rows: readonly Row[]): void {
     row.limit.of === 'floor'
       ? `${row.limit.ratio}`
       : `${row.limited.toFixed(2)} of ${row.limit.ratio} x ${row.limit.of}`,
-    row.fluentBit.toFixed(1),
+    Number.isNaN(row.fluentBit) ? '-' : row.fluentBit.toFixed(1),
     row.peakMB.toFixed(0),
     row.wallSeconds.toFixed(2),
   ])
