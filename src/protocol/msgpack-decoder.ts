@@ -2,7 +2,8 @@
 import { ProtocolError } from './errors.ts'
 import { EventTime } from './event-time.ts'
 import { type MsgpackLimits, MsgpackScanner, readUint16, readUint32 } from './msgpack-scanner.ts'
-import { readText } from './msgpack-text.ts'
+import { learn, maxShapeKeys, missed, type Shape, type ShapeSlot, shapeSlot } from './msgpack-shapes.ts'
+import { readText, sameBytes } from './msgpack-text.ts'
 
 /*
  * What becomes of each type:
@@ -37,10 +38,14 @@ export class MsgpackDecoder {
   readonly buffer: Buffer
   /** Index of the next value. */
   position: number
+  readonly #view: DataView
+  /** Index in `values` from which on the maps that are being read keep theirs. */
+  #base = 0
 
   constructor(buffer: Buffer, position = 0) {
     this.buffer = buffer
     this.position = position
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
   }
 
   /** First byte of the next value. */
@@ -129,14 +134,64 @@ export class MsgpackDecoder {
   }
 
   #map(count: number): MsgpackMap {
-    const map: MsgpackMap = {}
+    if (count === 0) return {}
+    if (count > maxShapeKeys) return this.#mapFrom({}, 0, count)
+    const { buffer } = this
+    const start = this.position
+    const slot = shapeSlot(count, buffer[start] ?? 0, buffer[start + 1] ?? 0)
+    const { shape } = slot
+    if (shape === undefined) return this.#mapAndLearn(slot, count, {}, 0, start)
+    const { bytes, ends } = shape
+    const base = this.#base
+    let at = 0
     for (let i = 0; i < count; i++) {
-      const key = this.key()
-      const value = this.value()
-      if (key === '__proto__') Object.defineProperty(map, key, { value, ...plainProperty })
-      else map[key] = value
+      const length = (ends[i] ?? 0) - at
+      const { position } = this
+      // Another key, or none: what has been read so far stays.
+      if (position + length > buffer.length || !sameBytes(this.#view, position, bytes, at, length)) {
+        this.#base = base
+        return this.#mapAndLearn(slot, count, firstOf(shape, base, i), i, start)
+      }
+      at += length
+      this.position = position + length
+      this.#base = base + i
+      values[base + i] = this.value()
     }
+    this.#base = base
+    if (slot.misses > 0) slot.misses--
+    return shape.build(values, base)
+  }
+
+  /** A map that has not its slot's shape, of which the first `done` pairs are there. */
+  #mapAndLearn(slot: ShapeSlot, count: number, map: MsgpackMap, done: number, start: number): MsgpackMap {
+    this.#mapFrom(map, done, count)
+    if (missed(slot)) this.#learn(slot, count, start)
     return map
+  }
+
+  #mapFrom(map: MsgpackMap, done: number, count: number): MsgpackMap {
+    for (let i = done; i < count; i++) setPair(map, this.key(), this.value())
+    return map
+  }
+
+  /** Goes over the keys again. */
+  #learn(slot: ShapeSlot, count: number, start: number): void {
+    const end = this.position
+    const keys: string[] = []
+    const pieces: Buffer[] = []
+    const ends = new Uint32Array(count)
+    let length = 0
+    this.position = start
+    for (let i = 0; i < count; i++) {
+      const keyStart = this.position
+      keys.push(this.key())
+      length += this.position - keyStart
+      ends[i] = length
+      pieces.push(this.buffer.subarray(keyStart, this.position))
+      this.skip()
+    }
+    this.position = end
+    learn(slot, keys, Buffer.concat(pieces), ends)
   }
 
   /** The key of a map that comes next, as text. */
@@ -159,7 +214,7 @@ export class MsgpackDecoder {
   #text(length: number): string {
     const start = this.position
     this.position = start + length
-    return readText(this.buffer, start, length)
+    return readText(this.buffer, this.#view, start, length)
   }
 
   #other(byte: number): unknown {
@@ -258,10 +313,24 @@ export class MsgpackDecoder {
 }
 
 const NIL = 0xc0
+/** Of the maps that are being read, before they are made. */
+const values: unknown[] = []
 const plainProperty = { writable: true, enumerable: true, configurable: true }
 
 /** What it steps over has been scanned already, with the limits that hold. */
 const skipper = new MsgpackScanner({ maxBytes: 2 ** 31 - 1, maxDepth: 1024, maxValues: Number.MAX_SAFE_INTEGER })
+
+function setPair(map: MsgpackMap, key: string, value: unknown): void {
+  if (key === '__proto__') Object.defineProperty(map, key, { value, ...plainProperty })
+  else map[key] = value
+}
+
+/** The map of the first pairs of a shape. */
+function firstOf({ keys }: Shape, base: number, count: number): MsgpackMap {
+  const map: MsgpackMap = {}
+  for (let i = 0; i < count; i++) setPair(map, keys[i] ?? '', values[base + i])
+  return map
+}
 
 function integer64(buffer: Buffer, position: number, high: number, signed: boolean): number | bigint {
   const value = high * 0x100000000 + readUint32(buffer, position + 4)
