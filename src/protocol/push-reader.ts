@@ -36,7 +36,14 @@ export class PushReader {
       this.#owned = false
       return
     }
-    if (!this.#owned || this.#end + chunk.length > this.#buffer.length) {
+    if (this.#owned && pending + chunk.length <= this.#buffer.length) {
+      // What was taken makes room.
+      if (this.#end + chunk.length > this.#buffer.length) {
+        this.#buffer.copyWithin(0, this.#start, this.#end)
+        this.#start = 0
+        this.#end = pending
+      }
+    } else {
       const larger = Buffer.allocUnsafe(Math.max(2 * pending, pending + chunk.length, 1024))
       this.#buffer.copy(larger, 0, this.#start, this.#end)
       this.#buffer = larger
@@ -49,8 +56,8 @@ export class PushReader {
   }
 
   /**
-   * The bytes of the next whole value, undefined when there is none yet. They are a view of what was pushed: copy what
-   * is to live longer. Throws a ProtocolError when the stream cannot be read any further.
+   * The bytes of the next whole value, undefined when there is none yet. They are a view, good until the next `push`:
+   * copy what is to live longer. Throws a ProtocolError when the stream cannot be read any further.
    */
   take(): Buffer | undefined {
     if (this.#start === this.#end) return undefined

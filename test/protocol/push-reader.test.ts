@@ -36,15 +36,30 @@ describe('a push reader', () => {
     )
   })
 
-  it('keeps bytes it gave out as they were when more come', () => {
+  it('keeps bytes it gave out as they are until more come', () => {
     const reader = new PushReader(new MsgpackScanner())
-    const stream = Buffer.concat([encodeMsgpack('a'.repeat(500)), encodeMsgpack('b'.repeat(500)), encodeMsgpack('c')])
-    const found: Buffer[] = []
-    for (const piece of cut(stream, 7)) {
-      reader.push(piece)
-      found.push(...takeAll(reader))
+    const texts = Array.from({ length: 50 }, (_, i) => String(i).repeat(1 + ((i * 37) % 400)))
+    const stream = Buffer.concat(texts.map(encodeMsgpack))
+    for (const size of [7, 100, 999]) {
+      const found: unknown[] = []
+      for (const piece of cut(stream, size)) {
+        reader.push(piece)
+        found.push(...takeAll(reader).map((bytes) => decodeMsgpack(bytes)))
+      }
+      expect(found).toEqual(texts)
     }
-    expect(found.map((bytes) => decodeMsgpack(bytes))).toEqual(['a'.repeat(500), 'b'.repeat(500), 'c'])
+  })
+
+  it('gathers value after value in the same memory', () => {
+    const reader = new PushReader(new MsgpackScanner())
+    const buffers = new Set<ArrayBufferLike>()
+    const value = encodeMsgpack('x'.repeat(100_000))
+    // Each piece ends within the next value.
+    for (const piece of cut(Buffer.concat(Array<Buffer>(50).fill(value)), 30_001)) {
+      reader.push(piece)
+      for (const bytes of takeAll(reader)) buffers.add(bytes.buffer)
+    }
+    expect(buffers.size).toBeLessThan(5)
   })
 
   it('knows how many bytes wait, and hands over the rest', () => {
