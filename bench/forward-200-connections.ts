@@ -9,6 +9,8 @@ export const forward200Connections: BenchCase = {
   data: 'forward',
   floor: forwardArchive.floor,
   connections,
+  // Of each one the larger part of a request waits for its end: some 460 KB.
+  memoryLimitMB: 400,
   limit: { of: forwardArchive.name, ratio: 1.3 },
   yaml: (port, output) => `\
 pipelines:

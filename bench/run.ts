@@ -1,6 +1,6 @@
 // `npm run bench [case...] [--lines N] [--runs K] [--json] [--enforce]`: what each case costs, beside its floor.
 import { parseArgs } from 'node:util'
-import { type BenchCase, memoryLimitMB } from './case.ts'
+import { type BenchCase, defaultMemoryLimitMB } from './case.ts'
 import { cases } from './cases.ts'
 import { measurePair, type Pair } from './measure.ts'
 
@@ -19,6 +19,7 @@ interface Row {
   limit: BenchCase['limit']
   /** The highest of all runs. */
   peakMB: number
+  limitMB: number
   wallSeconds: number
 }
 
@@ -76,6 +77,7 @@ function toRow(bench: BenchCase): Row {
     ratio: median(own.map(({ engine, floor }) => engine.cpu / floor.cpu)),
     limited: median(own.map(({ engine }, run) => engine.cpu / (base[run]?.cpu ?? Number.NaN))),
     limit: bench.limit,
+    limitMB: bench.memoryLimitMB ?? defaultMemoryLimitMB,
     peakMB: Math.max(...own.map(({ engine }) => engine.peakMB)),
     wallSeconds: median(own.map(({ engine }) => engine.wallSeconds)),
   }
@@ -92,13 +94,14 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-function limitsPassed({ case: name, engine, fluentBit, limited, limit, peakMB }: Row): string[] {
+function limitsPassed({ case: name, engine, fluentBit, limited, limit, peakMB, limitMB }: Row): string[] {
   const passed: string[] = []
   if (limited > limit.ratio)
     passed.push(`${name}: ${limited.toFixed(2)} times ${limit.of}, at most ${limit.ratio} is allowed`)
   if (engine > fluentBit) passed.push(`${name}: ${engine.toFixed(2)} CPU s per million, Fluent Bit needs ${fluentBit}`)
-  if (peakMB > memoryLimitMB)
-    passed.push(`${name}: ${peakMB.toFixed(0)} MB at its peak, at most ${memoryLimitMB} is allowed`)
+  if (peakMB > limitMB) {
+    passed.push(`${name}: ${peakMB.toFixed(0)} MB at its peak, at most ${limitMB} is allowed`)
+  }
   return passed
 }
 
