@@ -3,6 +3,7 @@ import { readSync } from 'node:fs'
 import { type FileHandle, stat } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Json } from '../action.ts'
+import { systemCode } from '../errors.ts'
 import type { Event } from '../event.ts'
 import { type Compression, compressionOf, type Decompressor, decompressor } from './decompress.ts'
 import {
@@ -19,7 +20,7 @@ import { LineEvents, type LineOptions } from './line-events.ts'
 import { LineSplitter } from './line-splitter.ts'
 import { lastLineEnd, readPosition } from './position.ts'
 import { type Content, openFile, readRange } from './rotation.ts'
-import { type FileStat, fileStat } from './walk.ts'
+import { type FileStat, type Found, fileStat } from './walk.ts'
 
 /** Bytes read at a time. */
 export const chunkSize = 256 * 1024
@@ -42,6 +43,8 @@ export class TailFile implements Content {
   /** Key of its position. */
   readonly id: string
   path: string
+  /** The path by which what was read was last found intact. */
+  readAs: string
   /** `device:inode`, or empty when its content is no longer in a file that is known. */
   key: string
   readonly compression: Compression | undefined
@@ -93,7 +96,12 @@ export class TailFile implements Content {
   #ending = false
   #skip = false
   #checkHead = false
+  /** The path in the position that was last made. */
+  #savedAs = ''
+  /** The last bytes, not decoded, of a compressed file that were read. */
+  #rawLast: Buffer = Buffer.alloc(0)
   #read = 0
+  /** Kept when the file is closed: a copy may be shorter than the head. */
   #headBytes: Buffer = Buffer.alloc(0)
   /** The bytes before `#read`. */
   #last: Buffer = Buffer.alloc(0)
@@ -101,6 +109,7 @@ export class TailFile implements Content {
   constructor(id: string, path: string, key: string, options: LineOptions) {
     this.id = id
     this.path = path
+    this.readAs = path
     this.key = key
     this.compression = compressionOf(path)
     this.#options = options
@@ -116,6 +125,7 @@ export class TailFile implements Content {
     file.adopt(data)
     file.#skip = data.skip
     file.#done = data.done
+    file.#savedAs = data.path
     return file
   }
 
@@ -128,9 +138,10 @@ export class TailFile implements Content {
   }
 
   position(): Json {
-    const { path, key, offset } = this
+    const { readAs, key, offset } = this
+    this.#savedAs = readAs
     return {
-      path,
+      path: readAs,
       key,
       offset,
       head: { ...this.head },
@@ -138,6 +149,16 @@ export class TailFile implements Content {
       ...(this.#skip ? { skip: true } : {}),
       ...(this.#done === '' ? {} : { done: this.#done }),
     }
+  }
+
+  /** Whether nothing was read of it, so that it cannot be recognised by what it holds. */
+  get blank(): boolean {
+    return this.offset === 0 && this.head.length === 0
+  }
+
+  /** Whether it has another name than in its position. */
+  get renamed(): boolean {
+    return this.offset > 0 && this.readAs !== this.#savedAs
   }
 
   get isOpen(): boolean {
@@ -183,24 +204,56 @@ export class TailFile implements Content {
     return true
   }
 
+  /** Takes another name. Whether what was read came with it, or only the inode, the next step will tell. */
+  rename({ path, stat }: Found): void {
+    this.path = path
+    this.rotated = true
+    if (this.compression === undefined) this.doubt()
+    // To decode it would be dear: a compressed file that did not change is taken at its word.
+    else if (stat.size === this.size && stat.mtime === this.#mtime) this.readAs = path
+  }
+
   /** The state of the open file, whatever has become of its name. */
   async look(): Promise<FileStat | undefined> {
     return this.#handle === undefined ? undefined : fileStat(await this.#handle.stat({ bigint: true }))
   }
 
-  /** Bytes of the file, not decoded, wherever reading stands. */
-  async peek(from: number, to: number): Promise<Buffer> {
-    if (this.#handle !== undefined) return readRange(this.#handle, from, to)
-    const handle = await openFile(this.path)
-    return readRange(handle, from, to).finally(() => handle.close())
+  /** Calls `look` with the file and its size in bytes. Undefined when another file stands at its path now, or none. */
+  async lookInto<T>(look: (handle: FileHandle, size: number) => Promise<T>): Promise<T | undefined> {
+    if (this.#handle !== undefined) return look(this.#handle, Number((await this.#handle.stat()).size))
+    let handle: FileHandle
+    try {
+      handle = await openFile(this.path)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+    try {
+      const { key, size } = fileStat(await handle.stat({ bigint: true }))
+      return key === this.key ? await look(handle, size) : undefined
+    } finally {
+      await handle.close()
+    }
   }
 
-  /** Whether what was read of it is still there. A compressed file is taken at its word. */
-  async isIntact(): Promise<boolean> {
-    if (this.compression !== undefined) return true
-    const head = await this.peek(0, headLimit)
-    const before = await this.peek(Math.max(0, this.offset - beforeLimit), this.offset)
+  /** Whether what was read still stands in this plain file. */
+  async isIntact(handle: FileHandle): Promise<boolean> {
+    const head = await readRange(handle, 0, headLimit)
+    const before = await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset)
     return fits(this.head, head) && fits(this.before, before)
+  }
+
+  /** Whether `bytes`, fewer than the head, are the first ones that were read; undefined when it is no longer known. */
+  beganWith(bytes: Buffer): boolean | undefined {
+    if (this.#headBytes.length < bytes.length) return undefined
+    return this.#headBytes.subarray(0, bytes.length).equals(bytes)
+  }
+
+  /** Has the next step look whether what was read still stands there, whatever the next scan finds. */
+  doubt(): void {
+    this.#mtime = ''
+    this.#checkHead = true
+    if (!this.finished) this.ready = true
   }
 
   /** Reads on by at most one chunk, into `buffer`. Throws what opening and reading throws, and FILE_DAMAGED. */
@@ -272,6 +325,8 @@ export class TailFile implements Content {
         const head = await readRange(handle, 0, headLimit)
         const before = await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset)
         if (!fits(this.head, head) || !fits(this.before, before)) return await closing(handle, 'replaced')
+        this.#checkHead = false
+        this.readAs = this.path
         this.#headBytes = head.subarray(0, Math.max(this.head.length, Math.min(headLimit, this.offset)))
         this.#last = before
         this.#read = this.offset
@@ -280,6 +335,7 @@ export class TailFile implements Content {
         this.#decoder = decompressor(this.compression)
         this.#headBytes = Buffer.alloc(0)
         this.#last = Buffer.alloc(0)
+        this.#rawLast = Buffer.alloc(0)
         this.#read = 0
         this.rawRead = 0
         this.#ending = false
@@ -313,6 +369,7 @@ export class TailFile implements Content {
     if (this.#checkHead) {
       this.#checkHead = false
       if (!fits(this.head, await readRange(handle, 0, headLimit))) return 'replaced'
+      this.readAs = this.path
     }
     // Each read begins with bytes that are known: so a file that was truncated and has grown again is never mixed up.
     const known = this.#last.length
@@ -334,14 +391,22 @@ export class TailFile implements Content {
         if (rest === 'replaced' || rest.length > 0) return rest
         continue
       }
-      if (this.#ending || this.#handle === undefined) return 'end'
-      const { bytesRead } = await this.#handle.read(buffer, 0, rawChunkSize, this.rawRead)
-      if (bytesRead === 0) {
-        this.fromEnd = false
-        return this.rawRead > this.size ? 'replaced' : 'end'
+      if (this.#ending || this.#handle === undefined) {
+        // Shorter than what was read, it is a copy that was made before, or something else.
+        return this.#read < this.offset && !fits(this.head, this.#headBytes) ? 'replaced' : 'end'
       }
-      this.rawRead += bytesRead
-      this.#decoder?.feed(buffer.subarray(0, bytesRead))
+      // As with a plain file, each read begins with bytes that are known.
+      const known = this.#rawLast.length
+      const { bytesRead } = await this.#handle.read(buffer, 0, known + rawChunkSize, this.rawRead - known)
+      if (bytesRead < known || buffer.compare(this.#rawLast, 0, known, 0, known) !== 0) return 'replaced'
+      if (bytesRead === known) {
+        this.fromEnd = false
+        return 'end'
+      }
+      const bytes = buffer.subarray(known, bytesRead)
+      this.rawRead += bytes.length
+      this.#rawLast = lastBytes(this.#rawLast, bytes, bytes.length)
+      this.#decoder?.feed(bytes)
     }
   }
 
@@ -359,6 +424,7 @@ export class TailFile implements Content {
     } else if (this.#read === this.offset && !(fits(this.head, this.#headBytes) && fits(this.before, this.#last))) {
       return 'replaced'
     }
+    if (this.#read === this.offset) this.readAs = this.path
     return piece.subarray(known)
   }
 

@@ -1,0 +1,240 @@
+// One sequence of rotation at a time, with scans made by hand: what each rule at the top of newcomers.ts gives.
+import {
+  appendFileSync,
+  copyFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import type { TailOptions } from '../../../src/core/files/tail.ts'
+import { Driven, rotateWait } from './driven.ts'
+import { numbered, scratch, text } from './tailing.ts'
+
+const short = numbered('short', 0, 9)
+const long = numbered('long', 0, 500)
+const other = numbered('other', 0, 600)
+
+async function start(glob: string, lines: readonly string[], more: Partial<TailOptions> = {}) {
+  const dir = await scratch()
+  const log = join(dir, 'app.log')
+  writeFileSync(log, text(lines))
+  const tail = new Driven(dir, glob, more)
+  expect(await tail.next()).toEqual(lines)
+  return { dir, log, tail }
+}
+
+function copyTruncate(log: string, to = `${log}.1`): void {
+  copyFileSync(log, to)
+  truncateSync(log)
+}
+
+/** Closed after each scan, or kept open. */
+const closings: [string, Partial<TailOptions>][] = [
+  ['closed', { idleTimeout: 0 }],
+  ['open', {}],
+]
+
+describe.each(closings)('of a file that is %s', (_name, more) => {
+  it.each(['*', '*.log'])('finds the few lines after copytruncate and a rename, with %s', async (glob) => {
+    const { log, tail } = await start(glob, long, more)
+    copyTruncate(log)
+    appendFileSync(log, text(short))
+    renameSync(`${log}.1`, `${log}.2`)
+    renameSync(log, `${log}.1`)
+    writeFileSync(log, '')
+    // What nobody has held open cannot be told from other files when its name does not match.
+    expect(await tail.rest()).toEqual(glob === '*' || more.idleTimeout === undefined ? short : [])
+  })
+
+  it.each(['*', '*.log'])('finds in the copy what it had not read before the truncation, with %s', async (glob) => {
+    const { log, tail } = await start(glob, long, more)
+    appendFileSync(log, text(other))
+    copyTruncate(log)
+    appendFileSync(log, text(short))
+    expect(await tail.rest()).toEqual([...other, ...short])
+  })
+
+  it('finds the copy of a file that was truncated, and renamed to what has nothing of its name', async () => {
+    const { dir, log, tail } = await start('*', long, more)
+    appendFileSync(log, text(other))
+    copyTruncate(log)
+    appendFileSync(log, text(short))
+    renameSync(log, join(dir, 'elsewhere'))
+    expect((await tail.rest()).sort()).toEqual([...other, ...short].sort())
+  })
+
+  it.each([
+    ['with another beginning', text(other) + text(long).slice(-256) + text(short), [...other, ...long.slice(-28)]],
+    ['with another end', text(long).slice(0, 2000) + text(other), [...long.slice(0, 200), ...other]],
+  ])('reads from 0 what stands in the inode %s', async (_what, content, lines) => {
+    const { log, tail } = await start('*', long, more)
+    const { ino } = statSync(log)
+    writeFileSync(log, content)
+    expect(statSync(log).ino).toBe(ino)
+    const got = await tail.rest()
+    expect(got.slice(0, 100)).toEqual(lines.slice(0, 100))
+    expect(text(got).length).toBe(content.length)
+  })
+
+  it('goes on after truncation when it has grown past the old offset', async () => {
+    const { log, tail } = await start('*', short, more)
+    truncateSync(log)
+    appendFileSync(log, text(other))
+    expect(await tail.rest()).toEqual(other)
+  })
+
+  it.each([
+    ['longer', other],
+    ['shorter', short],
+  ])('reads %s content of the same inode from 0 after a restart', async (_what, lines) => {
+    const { log, tail } = await start('*', long, more)
+    await tail.stop()
+    writeFileSync(log, text(lines))
+    expect(await tail.rest()).toEqual(lines)
+    await tail.stop()
+    expect(await tail.rest()).toEqual([])
+  })
+
+  it('does not read again what an inode holds that has two positions', async () => {
+    const { log, tail } = await start('*', long, more)
+    writeFileSync(log, text(other))
+    expect(await tail.next()).toEqual(other)
+    await tail.stop()
+    appendFileSync(log, text(short))
+    expect(await tail.rest()).toEqual(short)
+  })
+})
+
+it.each([
+  ['the first lines only', 100],
+  ['all but the last line', 499],
+])('reads on from the offset in a copy that was seen when it had %s', async (_what, lines) => {
+  const { log, tail } = await start('*', long)
+  const bytes = readFileSync(log)
+  writeFileSync(`${log}.1`, bytes.subarray(0, text(long.slice(0, lines)).length - 3))
+  await tail.settle()
+  appendFileSync(log, text(short))
+  writeFileSync(`${log}.1`, readFileSync(log))
+  truncateSync(log)
+  appendFileSync(log, text(other))
+  expect(await tail.rest()).toEqual([...short, ...other])
+})
+
+it('takes the copy of a file that was never read for what it is', async () => {
+  const { log, tail } = await start('*', [])
+  await tail.scan()
+  appendFileSync(log, text(short))
+  copyFileSync(log, `${log}.1`)
+  expect(await tail.next()).toEqual(short)
+  truncateSync(log)
+  appendFileSync(log, text(long))
+  expect(await tail.rest()).toEqual(long)
+})
+
+it.each([
+  ['short', short],
+  ['long', long],
+])('does not read a copy of a %s file again while the file goes on, nor when it ends', async (_name, lines) => {
+  const { log, tail } = await start('*', lines)
+  copyFileSync(log, `${log}.bak`)
+  expect(await tail.rest()).toEqual([])
+  appendFileSync(log, text(other))
+  expect(await tail.rest()).toEqual(other)
+  rmSync(log)
+  expect(await tail.rest()).toEqual([])
+})
+
+it('reads a file that begins as another, as soon as it goes on otherwise', async () => {
+  const { log, tail } = await start('*', ['#header', ...short])
+  writeFileSync(`${log}-20260131`, '#header\n')
+  expect(await tail.rest()).toEqual([])
+  appendFileSync(`${log}-20260131`, text(long))
+  expect(await tail.rest()).toEqual(['#header', ...long])
+})
+
+it('finds a compressed copy beside the plain one, which is deleted later', async () => {
+  const { log, tail } = await start('*', long)
+  renameSync(log, `${log}.1`)
+  writeFileSync(log, '')
+  appendFileSync(`${log}.1`, text(other))
+  const bytes = gzipSync(readFileSync(`${log}.1`))
+  for (const part of [0, 10, 2000, bytes.length]) {
+    writeFileSync(`${log}.1.gz`, bytes.subarray(0, part))
+    await tail.scan(part === 2000 ? 3 * rotateWait : 1)
+  }
+  expect(tail.take()).toEqual(other)
+  await tail.settle()
+  rmSync(`${log}.1`)
+  expect(await tail.rest()).toEqual([])
+  renameSync(`${log}.1.gz`, `${log}.2.gz`)
+  expect(await tail.rest()).toEqual([])
+  expect(tail.deadLetters).toEqual([])
+})
+
+it.each([
+  ['longer', other],
+  ['shorter', short],
+])('reads a compressed file that is overwritten with %s content from 0', async (_what, lines) => {
+  const dir = await scratch()
+  const file = join(dir, 'a.gz')
+  writeFileSync(file, gzipSync(text(long)))
+  const tail = new Driven(dir, '*')
+  expect(await tail.rest()).toEqual(long)
+  writeFileSync(file, gzipSync(text(lines)))
+  expect(await tail.rest()).toEqual(lines)
+  expect(tail.deadLetters).toEqual([])
+})
+
+it('reads a compressed file once that grows while it is read', async () => {
+  const dir = await scratch()
+  const file = join(dir, 'a.gz')
+  const bytes = gzipSync(text(long))
+  writeFileSync(file, bytes.subarray(0, 300))
+  let grown = false
+  const tail = new Driven(dir, '*', {
+    matches: (path) => {
+      // Between two of its pieces, and after the scan has seen its size.
+      if (!grown) setImmediate(() => appendFileSync(file, bytes.subarray(300)))
+      grown = true
+      return path.endsWith('.gz')
+    },
+  })
+  expect(await tail.rest()).toEqual(long)
+})
+
+it.each(['x.log', 'x.log.gz'])('reads %s that got the inode of a file of the other kind', async (name) => {
+  const dir = await scratch()
+  const path = join(dir, name)
+  const old = join(dir, name.endsWith('.gz') ? 'y.log' : 'y.log.gz')
+  writeFileSync(old, name.endsWith('.gz') ? text(long) : gzipSync(text(long)))
+  const tail = new Driven(dir, '*')
+  expect(await tail.rest()).toEqual(long)
+  await tail.stop()
+  // The same inode, as when a file system gives it out again.
+  writeFileSync(old, name.endsWith('.gz') ? gzipSync(text(other)) : text(other))
+  renameSync(old, path)
+  expect(await tail.rest()).toEqual(other)
+  expect(tail.deadLetters).toEqual([])
+})
+
+it('reads what was appended to a file that is renamed before it could be opened', async () => {
+  const { dir, log, tail } = await start('*', short, { idleTimeout: 0 })
+  appendFileSync(log, text(long))
+  // Seen by the scan, and gone when it is to be read.
+  const clock = tail.clock
+  const now = clock.now.bind(clock)
+  let calls = 0
+  clock.now = () => {
+    if (++calls === 2) renameSync(log, join(dir, 'app.log.1'))
+    return now()
+  }
+  await tail.scan()
+  expect(calls).toBeGreaterThan(2)
+  expect([...tail.take(), ...(await tail.rest())]).toEqual(long)
+})
