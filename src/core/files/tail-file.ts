@@ -153,7 +153,7 @@ export class TailFile implements Content {
 
   /** Whether nothing was read of it, so that it cannot be recognised by what it holds. */
   get blank(): boolean {
-    return this.offset === 0 && this.head.length === 0
+    return this.offset === 0 && this.head.length === 0 && this.#done === ''
   }
 
   /** Whether it has another name than in its position. */
