@@ -188,5 +188,5 @@ function contentOf(head: Buffer, last: Buffer, length: number): Content {
 
 /** Whether `head` is the beginning of what the file holds, as far as that can be told. */
 function mayBegin(file: TailFile, head: Buffer): boolean {
-  return head.length < file.head.length || fits(file.head, head)
+  return head.length < file.head.length ? file.beganWith(head) !== false : fits(file.head, head)
 }

@@ -204,6 +204,14 @@ it.each([
   expect(tail.deadLetters).toEqual([])
 })
 
+it('reads a short new file at once beside compressed ones of other content', async () => {
+  const { log, tail } = await start('*', [])
+  writeFileSync(`${log}.1.gz`, gzipSync(text(long)))
+  expect(await tail.rest()).toEqual(long)
+  writeFileSync(`${log}.1`, text(short))
+  expect(await tail.next()).toEqual(short)
+})
+
 it('takes what is copied into a file that was empty for a copy', async () => {
   const { log, tail } = await start('*', short, { idleTimeout: 0 })
   writeFileSync(`${log}.1`, '')
