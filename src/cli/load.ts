@@ -1,5 +1,5 @@
 // What every command that reads a configuration does first: read, check, show all mistakes at once.
-
+import { moduleUrl } from '../core/built-files.ts'
 import { formatDiagnostic } from '../core/config/diagnostic.ts'
 import { type LoadedConfig, loadConfig } from '../core/config/load.ts'
 import type { Config } from '../core/config/types.ts'
@@ -7,7 +7,7 @@ import type { Logger } from '../core/log.ts'
 import { loadActions, type Registry } from '../core/registry.ts'
 
 /** The module with the built-in actions. */
-export const builtinActions = new URL('../actions/index.js', import.meta.url).href
+export const builtinActions = moduleUrl('actions/index')
 
 export interface Loaded {
   /** Undefined when there are mistakes; they have been written. */

@@ -1,6 +1,7 @@
 // One pipeline seen from the main thread: its worker, what the worker last committed, and its restarts.
 import { EventEmitter, once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { moduleUrl } from './built-files.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { FeedooError } from './errors.ts'
@@ -61,7 +62,7 @@ export class PipelineThread {
     const { actions, deadLetters, logOptions } = this.#options
     const positions = this.positions.all()
     const init: WorkerInit = { pipeline: this.config, actions, positions, deadLetters, log: logOptions }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: init, name: this.config.name })
+    const worker = new Worker(new URL(moduleUrl('core/worker')), { workerData: init, name: this.config.name })
     this.#worker = worker
     this.#state = 'opening'
     const ready = new Promise<void>((resolve) => {

@@ -1,11 +1,9 @@
 // Lets plugins import 'feedoo' and 'zod' although their folder has no node_modules.
 import module from 'node:module'
+import { moduleUrl } from './built-files.ts'
 import { type Ours, resolveSyncFor } from './plugin-hook.ts'
 
-/** `.ts` when run from the sources, `.js` when built. */
-const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
-
-const ours: Ours = { entry: new URL(`../index${extension}`, import.meta.url).href, base: import.meta.url }
+const ours: Ours = { entry: moduleUrl('index'), base: import.meta.url }
 
 let installed = false
 
@@ -18,11 +16,6 @@ export function installPluginResolution(): void {
   if (typeof registerHooks === 'function') {
     Reflect.apply(registerHooks, module, [{ resolve: resolveSyncFor(ours) }])
   } else {
-    module.register(`./plugin-hook${extension}`, import.meta.url, { data: ours })
+    module.register(moduleUrl('core/plugin-hook'), { data: ours })
   }
-}
-
-/** True for a module of this package: one that needs no hook and no check. */
-export function isOurs(url: string): boolean {
-  return url.startsWith(new URL('../', import.meta.url).href)
 }

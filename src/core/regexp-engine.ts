@@ -1,4 +1,4 @@
-// Switches on V8's linear-time regular expression fallback. Import this before the first regex is built:
+// Switches on V8's linear-time regular expression fallback. Import this before the first regex is used:
 // a pattern such as ^(a+)+$ then costs time linear in its subject instead of exponential.
 import v8 from 'node:v8'
 

@@ -1,8 +1,9 @@
 // The list of actions a configuration can name: the built-in module's, and those of its plugins.
 import { fileURLToPath } from 'node:url'
 import type { ActionSpec } from './action.ts'
+import { isOurs } from './built-files.ts'
 import { FeedooError, messageOf } from './errors.ts'
-import { installPluginResolution, isOurs } from './plugin-resolution.ts'
+import { installPluginResolution } from './plugin-resolution.ts'
 import { specMistake } from './spec-check.ts'
 
 export class Registry {

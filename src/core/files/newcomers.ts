@@ -1,20 +1,56 @@
 // Decides what a file that was not there before is: a new one, or the copy that a rotation makes of one that is known.
+//
+// A name alone proves nothing and neither does an inode: both are given out again. Only content does. The cases:
+//
+// The inode is known (tail-set.ts, tail-file.ts):
+//   what was read still stands there (hash of the beginning, bytes before the offset)  -> it is that file, go on
+//   it does not: truncated, overwritten, inode given out again  -> what was read is remembered without an inode and
+//     under the name it was read by, as its copy may be found; what stands there now is a newcomer
+// The inode is not known, or its content is not: a newcomer, and here is the rule for it. Related are files that have
+// a name from which rotation makes the newcomer's name.
+//   1. all of it stands, byte by byte, at the beginning of a related file that is there:
+//      a copy; its lines come out of that file                                       -> wait while that is so
+//      empty or compressed, so that this is not known or dear to know                -> wait for `rotateWait`, then see
+//   2. a related file that is there has just lost what was read of it                -> look again, at once
+//   3. it has all that was read of a related file that is gone                       -> go on at that offset
+//   4. it ends before that, and all of it was read                                   -> go on at its end, but wait for
+//      `rotateWait` before, in case it is being written
+//   5. compressed, and too little is written to tell whether it is 3 or 4            -> wait for `rotateWait`, then 6
+//   6. anything else, and whatever is in doubt                                       -> read from 0
+// Each wait ends: in 1 the related file changes or goes, or the newcomer grows beyond it; the others by the clock.
+import type { FileHandle } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
+import { FeedooError } from '../errors.ts'
 import { compressionOf } from './decompress.ts'
 import { beforeLimit, fingerprint, fits, headLimit } from './fingerprint.ts'
-import { type Comparison, type Content, compareContent } from './rotation.ts'
+import { type Content, compareContent, readRange, readUpTo } from './rotation.ts'
 import type { TailFile } from './tail-file.ts'
 import type { Found } from './walk.ts'
 
-/** `wait`: it may be a copy that is being made, or the copy of a file that goes on. */
-export type Verdict = 'new' | 'wait' | { of: TailFile; content: Content }
+/**
+ * `wait`: it may be a copy that is being made, or it is the copy of a file that goes on. `again`: the same, but
+ * another scan can tell at once. `of`: the file that has been read to where `content` ends; it may have been read
+ * further (`further`), and then its own copy may yet come.
+ */
+export type Verdict = 'new' | 'wait' | 'again' | { of: TailFile; content: Content; further: boolean }
 
 interface Waiting {
   /** Unix seconds of its last change. */
   since: number
   version: string
-  /** A compressed file that was found to be a copy of this one, as long as neither changes. */
+  /** Id of a file that it was found to be a copy of, and of one that it is no copy of, as long as it does not change. */
   copyOf: string | undefined
+  unlike: string | undefined
+}
+
+interface Case {
+  item: Found
+  compressed: boolean
+  /** The first bytes. */
+  head: Buffer
+  waiting: Waiting
+  /** It has been waited for. */
+  late: boolean
 }
 
 export class Newcomers {
@@ -26,23 +62,21 @@ export class Newcomers {
     this.#options = options
   }
 
-  /** `candidates`: files it may be a copy of, by its name. `settled`: it is not waited for. */
-  async judge(item: Found, candidates: readonly TailFile[], settled: boolean): Promise<Verdict> {
-    const known = candidates.filter((file) => file.head.length > 0)
-    if (known.length === 0) return 'new'
-    const head = await compareContent(item.path, nothing)
-    const alike = known.filter((file) => begins(file, head.head))
-    const sources = alike.filter((file) => file.state === 'gone')
-    for (const file of sources) {
-      const content = await this.#goOn(item, file, head.head, sources.length === 1)
-      if (content !== undefined) return { of: file, content }
-    }
+  /** `related`: files it may be a copy of, by its name. `settled`: it is not waited for. Throws what reading throws. */
+  async judge(item: Found, related: readonly TailFile[], settled: boolean): Promise<Verdict> {
+    if (related.length === 0) return 'new'
     const waiting = this.#note(item)
     const late = settled || this.#options.clock.now() - waiting.since >= this.#options.rotateWait
-    for (const file of alike) {
-      if (file.state !== 'gone' && (await this.#mayBeCopy(item, file, waiting, late))) return 'wait'
+    try {
+      const { head } = await readUpTo(item.path, 0)
+      const compressed = compressionOf(item.path) !== undefined
+      if (head.length === 0) return settled || (late && !compressed) ? 'new' : 'wait'
+      return await decide({ item, compressed, head, waiting, late }, related)
+    } catch (error) {
+      // Damaged: whoever reads it will say so.
+      if (error instanceof FeedooError) return 'new'
+      throw error
     }
-    return 'new'
   }
 
   /** Drops what is known of files that are no longer strangers. */
@@ -50,67 +84,109 @@ export class Newcomers {
     for (const key of this.#waiting.keys()) if (!keys.has(key)) this.#waiting.delete(key)
   }
 
-  /** Where to go on in what may be a copy of a file that is gone. */
-  async #goOn(item: Found, file: TailFile, head: Buffer, only: boolean): Promise<Content | undefined> {
-    if (head.length < file.head.length) return undefined
-    // A compressed copy is verified when it is read as far as that: not twice, and not while other files wait.
-    if (compressionOf(item.path) !== undefined && only) return file
-    const { likeness, length, last } = await compareContent(item.path, file)
-    if (likeness === 'same') return file
-    if (likeness === 'different' || last === undefined) return undefined
-    // The file was written to after the copy was made: all of the copy has been read.
-    return { offset: length, head: fingerprint(head.subarray(0, length)), before: fingerprint(last) }
-  }
-
-  /** Whether what is in the file is in a file that goes on, too. */
-  async #mayBeCopy(item: Found, file: TailFile, waiting: Waiting, late: boolean): Promise<boolean> {
-    if (file.state === 'draining') return true
-    const copy =
-      compressionOf(item.path) === undefined
-        ? await this.#isCopy(item, file, late)
-        : !late || (await this.#decodesToCopy(item, file, waiting))
-    // A file that was truncated meanwhile has been compared with what is no longer there: the next scan knows.
-    return copy || !(await file.isIntact())
-  }
-
-  async #isCopy(item: Found, file: TailFile, late: boolean): Promise<boolean> {
-    const comparison = await compareContent(item.path, file)
-    if (comparison.likeness === 'same') return comparison.length <= (await sizeOf(file))
-    if (comparison.likeness === 'different' || !(await isPrefix(comparison, file))) return false
-    return !late || comparison.length >= headLimit
-  }
-
-  async #decodesToCopy(item: Found, file: TailFile, waiting: Waiting): Promise<boolean> {
-    // Decoding all of it is dear: once is enough.
-    waiting.copyOf ??= (await compareContent(item.path, file)).likeness === 'same' ? file.id : ''
-    return waiting.copyOf === file.id
-  }
-
   #note(item: Found): Waiting {
     const version = `${item.stat.size} ${item.stat.mtime}`
     const waiting = this.#waiting.get(item.stat.key)
     if (waiting?.version === version) return waiting
-    const noted = { since: this.#options.clock.now(), version, copyOf: undefined }
+    const noted = { since: this.#options.clock.now(), version, copyOf: undefined, unlike: undefined }
     this.#waiting.set(item.stat.key, noted)
     return noted
   }
 }
 
-const nothing: Content = { offset: 0, head: fingerprint(Buffer.alloc(0)), before: fingerprint(Buffer.alloc(0)) }
-
-/** Whether `head` is the beginning of what the file holds, as far as it goes. */
-function begins(file: TailFile, head: Buffer): boolean {
-  return head.length < file.head.length || fits(file.head, head)
+async function decide(it: Case, related: readonly TailFile[]): Promise<Verdict> {
+  let verdict: Verdict = 'new'
+  for (const file of related) {
+    if (file.state === 'gone') continue
+    const answer = await ofPresent(it, file)
+    if (answer === 'again') verdict = 'again'
+    else if (answer === 'wait' && verdict === 'new') verdict = 'wait'
+  }
+  if (verdict !== 'new') return verdict
+  const gone = related.filter((file) => file.state === 'gone' && file.head.length > 0 && mayBegin(file, it.head))
+  // What was read furthest is the best proof.
+  gone.sort((a, b) => b.offset - a.offset)
+  for (const file of gone) {
+    const answer = await ofGone(it, file, gone.length === 1)
+    if (answer === 'wait') verdict = 'wait'
+    else if (answer !== 'new') return answer
+  }
+  return verdict
 }
 
-async function sizeOf(file: TailFile): Promise<number> {
-  return (await file.look())?.size ?? file.size
+/** Cases 1 and 2, for one file that is there. */
+async function ofPresent(it: Case, file: TailFile): Promise<'new' | 'wait' | 'again'> {
+  if (file.compression !== undefined) return ofCompressed(it, file)
+  const answer = await file.lookInto(async (handle, size) => {
+    if (await mayBeCopy(it, file, handle, size)) return 'wait'
+    return (await file.isIntact(handle)) ? 'new' : 'again'
+  })
+  // It leads elsewhere now, or what was read is no longer there: reading it, or the next scan, will tell.
+  if (answer === undefined || answer === 'again') file.doubt()
+  return answer ?? 'again'
 }
 
-/** Whether the beginning and the end of a shorter file stand at the same places of a file that is there. */
-async function isPrefix({ length, head, last }: Comparison, file: TailFile): Promise<boolean> {
-  if (file.compression !== undefined || last === undefined) return false
-  const start = await file.peek(0, head.length)
-  const end = await file.peek(Math.max(0, length - beforeLimit), length)
-  return start.equals(head) && end.equals(last)
+async function mayBeCopy(it: Case, file: TailFile, handle: FileHandle, size: number): Promise<boolean> {
+  const { head, compressed, late } = it
+  if (!head.equals(await readRange(handle, 0, head.length))) return false
+  return (compressed && !late) || isCopy(it, file, handle, size)
+}
+
+/** Whether all of it stands in the plain file at the same place. */
+async function isCopy({ item, compressed, waiting }: Case, file: TailFile, handle: FileHandle, size: number) {
+  if (compressed && waiting.copyOf === file.id) return file.isIntact(handle)
+  if (compressed && waiting.unlike === file.id) return false
+  const { head, last, length } = await readUpTo(item.path, size + 1)
+  const copy =
+    length <= size &&
+    head.equals(await readRange(handle, 0, head.length)) &&
+    last.equals(await readRange(handle, length - last.length, length))
+  // Decoding all of it is dear: once is enough.
+  if (copy) waiting.copyOf = file.id
+  else waiting.unlike = file.id
+  return copy
+}
+
+/** The same for a compressed file, of which only hashes are known. */
+async function ofCompressed({ item, compressed, head, waiting, late }: Case, file: TailFile): Promise<'new' | 'wait'> {
+  if (file.head.length === 0 || !mayBegin(file, head)) return 'new'
+  if (!late) return 'wait'
+  const asked = `${file.id} ${file.offset}`
+  if (compressed && waiting.copyOf === asked) return 'wait'
+  if (compressed && waiting.unlike === asked) return 'new'
+  const { likeness, length } = await compareContent(item.path, file)
+  const more = !compressed && file.finished && length > file.offset
+  const copy = likeness === 'same' ? !more : likeness === 'shorter' && fits(file.head, head)
+  if (copy) waiting.copyOf = asked
+  else waiting.unlike = asked
+  return copy ? 'wait' : 'new'
+}
+
+/** Cases 3 to 5, for one file that is gone. */
+async function ofGone({ item, compressed, head, late }: Case, of: TailFile, only: boolean): Promise<Verdict> {
+  if (head.length < of.head.length) {
+    const began = of.beganWith(head)
+    if (began === false || (began === undefined && !compressed)) return 'new'
+    if (!late) return 'wait'
+    return began === true ? { of, content: contentOf(head, head, head.length), further: true } : 'new'
+  }
+  // A compressed copy is verified when it is read as far as that: not twice, and not while other files wait.
+  if (compressed && only) return { of, content: of, further: false }
+  const { likeness, length, last } = await compareContent(item.path, of)
+  if (likeness === 'same') return { of, content: of, further: false }
+  if (likeness === 'different') return 'new'
+  return late ? { of, content: contentOf(head, last, length), further: true } : 'wait'
+}
+
+function contentOf(head: Buffer, last: Buffer, length: number): Content {
+  return {
+    offset: length,
+    head: fingerprint(head.subarray(0, Math.min(length, headLimit))),
+    before: fingerprint(last.subarray(Math.max(0, last.length - beforeLimit))),
+  }
+}
+
+/** Whether `head` is the beginning of what the file holds, as far as that can be told. */
+function mayBegin(file: TailFile, head: Buffer): boolean {
+  return head.length < file.head.length ? file.beganWith(head) !== false : fits(file.head, head)
 }

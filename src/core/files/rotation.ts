@@ -30,7 +30,7 @@ export function isRotationOf(path: string, of: string): boolean {
 }
 
 /** The name a file had before it was numbered, dated or compressed. */
-function rotationBase(path: string): string {
+export function rotationBase(path: string): string {
   return path.replace(/\.(?:gz|zst)$/, '').replace(/[.-]\d[\dT:_.-]*$/, '')
 }
 
@@ -42,18 +42,21 @@ function rotationBase(path: string): string {
 export async function compareContent(path: string, content: Content): Promise<Comparison> {
   const { head, last, length } = await readUpTo(path, content.offset)
   const enough = head.length >= content.head.length
-  if (enough && !fits(content.head, head)) return { likeness: 'different', length, head }
+  if (enough && !fits(content.head, head)) return { likeness: 'different', length, head, last }
   if (!enough || length < content.offset) return { likeness: 'shorter', length, head, last }
-  return { likeness: fits(content.before, last) ? 'same' : 'different', length, head }
+  return { likeness: fits(content.before, last) ? 'same' : 'different', length, head, last }
 }
 
-export interface Comparison {
+export interface Comparison extends Beginning {
   likeness: 'same' | 'shorter' | 'different'
-  /** Bytes, decoded, of the file; of a compressed one not more than it took to compare. */
-  length: number
+}
+
+export interface Beginning {
   head: Buffer
-  /** The last bytes of a file that is shorter. */
-  last?: Buffer
+  /** The last bytes before the offset, or before the end where that comes first. */
+  last: Buffer
+  /** Bytes, decoded, of the file; of a compressed one not more than had to be decoded. */
+  length: number
 }
 
 /** Opens for reading, and is not blocked by a pipe that has taken the file's place. */
@@ -73,14 +76,8 @@ export async function readRange(handle: FileHandle, from: number, to: number): P
   return bytes.subarray(0, filled)
 }
 
-interface Beginning {
-  head: Buffer
-  /** The last bytes before the offset, or before the end where that comes first. */
-  last: Buffer
-  length: number
-}
-
-async function readUpTo(path: string, offset: number): Promise<Beginning> {
+/** What stands in the file at `path` at its beginning, and before `offset` of what it holds, decoded. */
+export async function readUpTo(path: string, offset: number): Promise<Beginning> {
   const handle = await openFile(path)
   try {
     if (compressionOf(path) !== undefined) return await decodeUpTo(handle, path, offset)

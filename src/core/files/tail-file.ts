@@ -3,15 +3,24 @@ import { readSync } from 'node:fs'
 import { type FileHandle, stat } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Json } from '../action.ts'
+import { systemCode } from '../errors.ts'
 import type { Event } from '../event.ts'
 import { type Compression, compressionOf, type Decompressor, decompressor } from './decompress.ts'
-import { beforeLimit, type Fingerprint, fits, headLimit } from './fingerprint.ts'
+import {
+  beforeLimit,
+  type Fingerprint,
+  fingerprint,
+  fits,
+  growHead,
+  headLimit,
+  lastBytes,
+  noFingerprint,
+} from './fingerprint.ts'
 import { LineEvents, type LineOptions } from './line-events.ts'
 import { LineSplitter } from './line-splitter.ts'
 import { lastLineEnd, readPosition } from './position.ts'
-import { Progress } from './progress.ts'
 import { type Content, openFile, readRange } from './rotation.ts'
-import { type FileStat, fileStat } from './walk.ts'
+import { type FileStat, type Found, fileStat } from './walk.ts'
 
 /** Bytes read at a time. */
 export const chunkSize = 256 * 1024
@@ -34,11 +43,17 @@ export class TailFile implements Content {
   /** Key of its position. */
   readonly id: string
   path: string
+  /** The path by which what was read was last found intact. */
+  readAs: string
   /** `device:inode`, or empty when its content is no longer in a file that is known. */
   key: string
   readonly compression: Compression | undefined
   /** `draining`: no longer among the files that match, but open still. `gone`: only remembered. */
   state: 'follow' | 'draining' | 'gone' = 'follow'
+  /** Of the first byte that was not emitted in a whole line; of decoded bytes. */
+  offset = 0
+  head: Fingerprint = noFingerprint
+  before: Fingerprint = noFingerprint
   /** Worth a step. */
   ready = true
   /** Read to its end since somebody began to wait for that. */
@@ -72,7 +87,6 @@ export class TailFile implements Content {
 
   readonly #options: LineOptions
   readonly #lines: LineEvents
-  readonly #progress = new Progress()
   #mtime = ''
   /** Size and time of change of a compressed file that was read to its end. */
   #done = ''
@@ -82,10 +96,20 @@ export class TailFile implements Content {
   #ending = false
   #skip = false
   #checkHead = false
+  /** The path in the position that was last made. */
+  #savedAs = ''
+  /** The last bytes, not decoded, of a compressed file that were read. */
+  #rawLast: Buffer = Buffer.alloc(0)
+  #read = 0
+  /** Kept when the file is closed: a copy may be shorter than the head. */
+  #headBytes: Buffer = Buffer.alloc(0)
+  /** The bytes before `#read`. */
+  #last: Buffer = Buffer.alloc(0)
 
   constructor(id: string, path: string, key: string, options: LineOptions) {
     this.id = id
     this.path = path
+    this.readAs = path
     this.key = key
     this.compression = compressionOf(path)
     this.#options = options
@@ -101,32 +125,23 @@ export class TailFile implements Content {
     file.adopt(data)
     file.#skip = data.skip
     file.#done = data.done
+    file.#savedAs = data.path
     return file
   }
 
   /** Goes on where other content ended that this file holds a copy of. */
   adopt(content: Content): void {
-    this.#progress.adopt(content)
+    this.offset = content.offset
+    this.head = content.head
+    this.before = content.before
     this.#skip = content instanceof TailFile && content.#skip
   }
 
-  /** Of the first byte that was not emitted in a whole line; of decoded bytes. */
-  get offset(): number {
-    return this.#progress.offset
-  }
-
-  get head(): Fingerprint {
-    return this.#progress.head
-  }
-
-  get before(): Fingerprint {
-    return this.#progress.before
-  }
-
   position(): Json {
-    const { path, key, offset } = this
+    const { readAs, key, offset } = this
+    this.#savedAs = readAs
     return {
-      path,
+      path: readAs,
       key,
       offset,
       head: { ...this.head },
@@ -134,6 +149,16 @@ export class TailFile implements Content {
       ...(this.#skip ? { skip: true } : {}),
       ...(this.#done === '' ? {} : { done: this.#done }),
     }
+  }
+
+  /** Whether nothing was read of it, so that it cannot be recognised by what it holds. */
+  get blank(): boolean {
+    return this.offset === 0 && this.head.length === 0 && this.#done === ''
+  }
+
+  /** Whether it has another name than in its position. */
+  get renamed(): boolean {
+    return this.offset > 0 && this.readAs !== this.#savedAs
   }
 
   get isOpen(): boolean {
@@ -179,24 +204,56 @@ export class TailFile implements Content {
     return true
   }
 
+  /** Takes another name. Whether what was read came with it, or only the inode, the next step will tell. */
+  rename({ path, stat }: Found): void {
+    this.path = path
+    this.rotated = true
+    if (this.compression === undefined) this.doubt()
+    // To decode it would be dear: a compressed file that did not change is taken at its word.
+    else if (stat.size === this.size && stat.mtime === this.#mtime) this.readAs = path
+  }
+
   /** The state of the open file, whatever has become of its name. */
   async look(): Promise<FileStat | undefined> {
     return this.#handle === undefined ? undefined : fileStat(await this.#handle.stat({ bigint: true }))
   }
 
-  /** Bytes of the file, not decoded, wherever reading stands. */
-  async peek(from: number, to: number): Promise<Buffer> {
-    if (this.#handle !== undefined) return readRange(this.#handle, from, to)
-    const handle = await openFile(this.path)
-    return readRange(handle, from, to).finally(() => handle.close())
+  /** Calls `look` with the file and its size in bytes. Undefined when another file stands at its path now, or none. */
+  async lookInto<T>(look: (handle: FileHandle, size: number) => Promise<T>): Promise<T | undefined> {
+    if (this.#handle !== undefined) return look(this.#handle, Number((await this.#handle.stat()).size))
+    let handle: FileHandle
+    try {
+      handle = await openFile(this.path)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+    try {
+      const { key, size } = fileStat(await handle.stat({ bigint: true }))
+      return key === this.key ? await look(handle, size) : undefined
+    } finally {
+      await handle.close()
+    }
   }
 
-  /** Whether what was read of it is still there. A compressed file is taken at its word. */
-  async isIntact(): Promise<boolean> {
-    if (this.compression !== undefined) return true
-    const head = await this.peek(0, headLimit)
-    const before = await this.peek(Math.max(0, this.offset - beforeLimit), this.offset)
-    return this.#progress.fits(head, before)
+  /** Whether what was read still stands in this plain file. */
+  async isIntact(handle: FileHandle): Promise<boolean> {
+    const head = await readRange(handle, 0, headLimit)
+    const before = await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset)
+    return fits(this.head, head) && fits(this.before, before)
+  }
+
+  /** Whether `bytes`, fewer than the head, are the first ones that were read; undefined when it is no longer known. */
+  beganWith(bytes: Buffer): boolean | undefined {
+    if (this.#headBytes.length < bytes.length) return undefined
+    return this.#headBytes.subarray(0, bytes.length).equals(bytes)
+  }
+
+  /** Has the next step look whether what was read still stands there, whatever the next scan finds. */
+  doubt(): void {
+    this.#mtime = ''
+    this.#checkHead = true
+    if (!this.finished) this.ready = true
   }
 
   /** Reads on by at most one chunk, into `buffer`. Throws what opening and reading throws, and FILE_DAMAGED. */
@@ -222,7 +279,8 @@ export class TailFile implements Content {
     this.#lines.begin(this.path)
     this.#splitter?.finish()
     this.#skip = false
-    this.#progress.flush()
+    this.offset = this.#read
+    this.before = fingerprint(this.#last)
     return { events: this.#lines.batch, bytes: 0 }
   }
 
@@ -266,11 +324,19 @@ export class TailFile implements Content {
         if (this.fromEnd) await this.#seekEnd(handle, found.size)
         const head = await readRange(handle, 0, headLimit)
         const before = await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset)
-        if (!this.#progress.resume(head, before)) return await closing(handle, 'replaced')
+        if (!fits(this.head, head) || !fits(this.before, before)) return await closing(handle, 'replaced')
+        this.#checkHead = false
+        this.readAs = this.path
+        this.#headBytes = head.subarray(0, Math.max(this.head.length, Math.min(headLimit, this.offset)))
+        this.#last = before
+        this.#read = this.offset
         this.rawRead = this.offset
       } else {
         this.#decoder = decompressor(this.compression)
-        this.#progress.rewind()
+        this.#headBytes = Buffer.alloc(0)
+        this.#last = Buffer.alloc(0)
+        this.#rawLast = Buffer.alloc(0)
+        this.#read = 0
         this.rawRead = 0
         this.#ending = false
       }
@@ -290,11 +356,11 @@ export class TailFile implements Content {
   async #seekEnd(handle: FileHandle, size: number): Promise<void> {
     this.fromEnd = false
     const { encoding, maxLine } = this.#options
-    const { offset, skip } = await lastLineEnd(handle, size, encoding, maxLine)
-    this.#skip = skip
-    const head = await readRange(handle, 0, Math.min(headLimit, offset))
-    const before = await readRange(handle, Math.max(0, offset - beforeLimit), offset)
-    this.#progress.seek(offset, head, before)
+    const end = await lastLineEnd(handle, size, encoding, maxLine)
+    this.offset = end.offset
+    this.#skip = end.skip
+    this.head = fingerprint(await readRange(handle, 0, Math.min(headLimit, this.offset)))
+    this.before = fingerprint(await readRange(handle, Math.max(0, this.offset - beforeLimit), this.offset))
   }
 
   async #readPlain(buffer: Buffer): Promise<Buffer | 'end' | 'replaced'> {
@@ -303,15 +369,15 @@ export class TailFile implements Content {
     if (this.#checkHead) {
       this.#checkHead = false
       if (!fits(this.head, await readRange(handle, 0, headLimit))) return 'replaced'
+      this.readAs = this.path
     }
     // Each read begins with bytes that are known: so a file that was truncated and has grown again is never mixed up.
-    const { last, read } = this.#progress
-    const known = last.length
+    const known = this.#last.length
     // Synchronous: the bytes are mostly in the page cache, and another thread's copy of them would be in the cache of
     // another core. Others get their turn in between.
     await nextTurn()
-    const bytesRead = readSync(handle.fd, buffer, 0, known + chunkSize, read - known)
-    if (bytesRead < known || buffer.compare(last, 0, known, 0, known) !== 0) return 'replaced'
+    const bytesRead = readSync(handle.fd, buffer, 0, known + chunkSize, this.#read - known)
+    if (bytesRead < known || buffer.compare(this.#last, 0, known, 0, known) !== 0) return 'replaced'
     if (bytesRead === known) return 'end'
     this.rawRead += bytesRead - known
     return buffer.subarray(known, bytesRead)
@@ -321,23 +387,45 @@ export class TailFile implements Content {
     for (;;) {
       const piece = await this.#decoder?.next()
       if (piece !== undefined) {
-        if (this.fromEnd) {
-          this.#progress.skip(piece)
-          continue
-        }
-        const rest = this.#progress.passOver(piece)
+        const rest = this.#passOver(piece)
         if (rest === 'replaced' || rest.length > 0) return rest
         continue
       }
-      if (this.#ending || this.#handle === undefined) return 'end'
-      const { bytesRead } = await this.#handle.read(buffer, 0, rawChunkSize, this.rawRead)
-      if (bytesRead === 0) {
-        this.fromEnd = false
-        return this.rawRead > this.size ? 'replaced' : 'end'
+      if (this.#ending || this.#handle === undefined) {
+        // Shorter than what was read, it is a copy that was made before, or something else.
+        return this.#read < this.offset && !fits(this.head, this.#headBytes) ? 'replaced' : 'end'
       }
-      this.rawRead += bytesRead
-      this.#decoder?.feed(buffer.subarray(0, bytesRead))
+      // As with a plain file, each read begins with bytes that are known.
+      const known = this.#rawLast.length
+      const { bytesRead } = await this.#handle.read(buffer, 0, known + rawChunkSize, this.rawRead - known)
+      if (bytesRead < known || buffer.compare(this.#rawLast, 0, known, 0, known) !== 0) return 'replaced'
+      if (bytesRead === known) {
+        this.fromEnd = false
+        return 'end'
+      }
+      const bytes = buffer.subarray(known, bytesRead)
+      this.rawRead += bytes.length
+      this.#rawLast = lastBytes(this.#rawLast, bytes, bytes.length)
+      this.#decoder?.feed(bytes)
     }
+  }
+
+  /** Passes over what was emitted in an earlier life; what comes back is new. */
+  #passOver(piece: Buffer): Buffer | 'replaced' {
+    const known = this.fromEnd ? piece.length : Math.min(piece.length, this.offset - this.#read)
+    if (known <= 0) return piece
+    this.#headBytes = growHead(this.#headBytes, piece, this.#read)
+    this.#last = lastBytes(this.#last, piece, known)
+    this.#read += known
+    if (this.fromEnd) {
+      this.offset = this.#read
+      this.head = fingerprint(this.#headBytes)
+      this.before = fingerprint(this.#last)
+    } else if (this.#read === this.offset && !(fits(this.head, this.#headBytes) && fits(this.before, this.#last))) {
+      return 'replaced'
+    }
+    if (this.#read === this.offset) this.readAs = this.path
+    return piece.subarray(known)
   }
 
   #take(bytes: Buffer): Batch {
@@ -345,7 +433,19 @@ export class TailFile implements Content {
     if (splitter === undefined) return { events: [], bytes: 0 }
     this.#lines.begin(this.path)
     splitter.push(bytes)
-    this.#progress.take(bytes, splitter.pending)
+    const head = growHead(this.#headBytes, bytes, this.#read)
+    if (head !== this.#headBytes) {
+      this.#headBytes = head
+      this.head = fingerprint(head)
+    }
+    const start = this.#read
+    this.#read += bytes.length
+    const offset = this.#read - splitter.pending
+    if (offset !== this.offset) {
+      this.offset = offset
+      this.before = fingerprint(lastBytes(this.#last, bytes, offset - start))
+    }
+    this.#last = lastBytes(this.#last, bytes, bytes.length)
     this.#skip = splitter.skipping
     return { events: this.#lines.batch, bytes: bytes.length }
   }

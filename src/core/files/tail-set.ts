@@ -4,11 +4,13 @@ import type { Clock } from '../clock.ts'
 import { systemCode } from '../errors.ts'
 import { fileReason } from '../file-reason.ts'
 import type { Logger } from '../log.ts'
+import { compressionOf } from './decompress.ts'
 import type { LineOptions } from './line-events.ts'
 import { Newcomers } from './newcomers.ts'
+import { Relations } from './relations.ts'
 import { compareContent, isRotationOf } from './rotation.ts'
 import { TailFile } from './tail-file.ts'
-import { type Found, type Search, walk } from './walk.ts'
+import { type FileStat, type Found, type Search, walk } from './walk.ts'
 
 export interface TailSetOptions extends Search {
   /** Files there at the very first scan are read from their end on. */
@@ -30,6 +32,13 @@ const maxLost = 1000
 /** Position that tells that the input has run before. */
 const startedKey = 'started'
 
+interface Orphan {
+  /** Where it is, once that is known. */
+  path: string | undefined
+  /** Scans in which it is still looked for. */
+  searches: number
+}
+
 export class TailSet {
   /** Files to be read, in the order in which they were found. */
   readonly live = new Set<TailFile>()
@@ -44,6 +53,8 @@ export class TailSet {
   readonly #gone = new Set<TailFile>()
   readonly #byKey = new Map<string, TailFile>()
   readonly #newcomers: Newcomers
+  /** Inodes that were read under a name that matched, and hold something else since they have another name. */
+  readonly #orphans = new Map<string, Orphan>()
   readonly #matches: (path: string) => boolean
   #warned = new Map<string, string>()
   #nextId = 1
@@ -61,7 +72,7 @@ export class TailSet {
       file.searches = searches
       this.#nextId = Math.max(this.#nextId, Number(id) + 1 || 0)
       this.#gone.add(file)
-      if (file.key !== '') this.#byKey.set(file.key, file)
+      this.#restoreKey(file)
     }
     if (this.#first) this.changes[startedKey] = true
   }
@@ -71,13 +82,14 @@ export class TailSet {
     const { root, deep, signal } = this.#options
     this.again = false
     const lost = [...this.#gone].filter((file) => file.searches > 0).slice(-maxLost)
+    const unnamed = this.#unnamed()
     const warned = this.#warned
     this.#warned = new Map()
     this.unreadable.clear()
     const found = await walk(root, {
       deep,
       signal,
-      wants: (path) => this.#matches(path) || lost.some((file) => isRotationOf(path, file.path)),
+      wants: (path) => this.#matches(path) || unnamed.has(path) || lost.some((file) => isRotationOf(path, file.path)),
       problem: (path, reason, kind) => {
         this.#warnOnce(path, reason, warned)
         if (kind === 'folder' || (kind === 'file' && this.#matches(path))) this.unreadable.set(path, reason)
@@ -88,7 +100,7 @@ export class TailSet {
     found.sort((a, b) => (BigInt(a.stat.mtime) < BigInt(b.stat.mtime) ? -1 : 1))
     const paths = new Map([...this.live].map((file) => [file, file.path]))
     await this.#freeInodes(found, lost)
-    const { seen, strangers } = this.#recognise(found, lost)
+    const { seen, strangers } = await this.#recognise(found, lost)
     await this.#missSome(seen)
     await this.#meet(strangers, paths, settled, warned)
     for (const file of lost) file.searches--
@@ -99,8 +111,8 @@ export class TailSet {
 
   /** Another file stands where this one was: it is remembered, and the next scan finds the new one. */
   async replaced(file: TailFile): Promise<void> {
-    await file.close()
-    this.#detach(file)
+    if (file.state === 'draining' && file.key !== '') this.#orphans.set(file.key, { path: undefined, searches })
+    await this.#detach(file)
   }
 
   /** The file is read to its end and out of sight. */
@@ -135,7 +147,30 @@ export class TailSet {
     }
   }
 
-  #recognise(found: readonly Found[], lost: readonly TailFile[]): { seen: Set<TailFile>; strangers: Found[] } {
+  /** Of two with one inode, the younger has it. */
+  #restoreKey(file: TailFile): void {
+    const other = this.#byKey.get(file.key)
+    if (file.key === '') return
+    const loser = other !== undefined && Number(other.id) > Number(file.id) ? file : other
+    if (loser !== undefined) loser.key = ''
+    if (loser !== file) this.#byKey.set(file.key, file)
+  }
+
+  /** Paths that do not match, of files that are to be read all the same and are not held open. */
+  #unnamed(): Set<string> {
+    const paths = new Set<string>()
+    for (const file of this.live) if (file.state === 'draining' && !file.isOpen) paths.add(file.path)
+    for (const [key, orphan] of this.#orphans) {
+      if (orphan.path !== undefined) paths.add(orphan.path)
+      if (orphan.searches-- === 0) this.#orphans.delete(key)
+    }
+    return paths
+  }
+
+  async #recognise(
+    found: readonly Found[],
+    lost: readonly TailFile[],
+  ): Promise<{ seen: Set<TailFile>; strangers: Found[] }> {
     const now = this.#options.clock.now()
     const seen = new Set<TailFile>()
     const strangers = new Map<string, Found>()
@@ -146,19 +181,24 @@ export class TailSet {
         if (!strangers.has(item.stat.key)) strangers.set(item.stat.key, item)
       } else if (seen.has(file)) {
         // A second name of the same file.
-      } else if (!matches && !lost.includes(file)) {
+      } else if (!matches && !lost.includes(file) && (file.isOpen || file.state !== 'draining')) {
         // Known, open still or read to its end, and renamed to what is not read.
-      } else if (!file.isOpen && file.compression === undefined && item.stat.size < file.offset) {
+      } else if (file.compression !== compressionOf(item.path) || (!file.isOpen && isTruncated(file, item.stat))) {
         // Another scan, as the copy that a rotation made may be younger than this one's list.
-        this.#detach(file)
+        await this.#detach(file)
+      } else if (file.blank && item.stat.size > 0 && (file.size === 0 || file.path !== item.path)) {
+        // By nothing but its inode: that may be a copy's now.
+        await file.close()
+        this.forget(file)
+        strangers.set(item.stat.key, item)
       } else {
         seen.add(file)
-        if (file.path !== item.path) {
-          file.rotated = true
-          this.#options.log.debug({ path: item.path, before: file.path }, 'a file has another name')
-        }
         if (file.state === 'gone') file.ready = !file.finished
-        file.path = item.path
+        if (file.path !== item.path) {
+          this.#options.log.debug({ path: item.path, before: file.path }, 'a file has another name')
+          file.rename(item)
+          if (file.renamed) this.changes[file.id] = file.position()
+        }
         file.state = matches ? 'follow' : 'draining'
         this.#gone.delete(file)
         this.live.add(file)
@@ -194,27 +234,37 @@ export class TailSet {
     warned: ReadonlyMap<string, string>,
   ): Promise<void> {
     const before = new Map([...paths].filter(([file]) => file.isOpen).map(([file, path]) => [path, file]))
-    const fresh: Found[] = []
-    // Devices may get other numbers when a machine starts: then content and name tell.
-    const restored = this.#scans === 0 ? this.#gone : new Set<TailFile>()
-    for (const item of strangers) {
+    const blank = new Map([...paths.keys()].filter((file) => file.state === 'gone').map((file) => [file.key, file]))
+    const fresh = new Map<Found, TailFile>()
+    const relations = new Relations()
+    if (strangers.length > 0) for (const file of [...this.#gone, ...this.live]) relations.add(file)
+    // What has the shorter name may be what the others are copies of.
+    for (const item of [...strangers].sort((a, b) => a.path.length - b.path.length)) {
+      const orphan = this.#orphans.get(item.stat.key)
+      if (orphan !== undefined) Object.assign(orphan, { path: item.path, searches })
       const matches = this.#matches(item.path)
-      const candidates = [...this.#gone, ...this.live].filter(
-        (file) => isRotationOf(item.path, file.path) || (file.path === item.path && restored.has(file)),
-      )
+      const wanted = matches || orphan !== undefined
+      const related = relations.of(item.path).filter((file) => this.live.has(file) || this.#gone.has(file))
+      // Devices may get other numbers when a machine starts: then content and name tell.
+      if (this.#scans === 0) for (const file of this.#gone) if (file.path === item.path) related.push(file)
       try {
-        const verdict = await this.#newcomers.judge(item, candidates, settled || !matches)
+        const verdict = await this.#newcomers.judge(item, related, settled || !wanted)
+        if (verdict === 'again') this.again = true
+        if (verdict === 'wait' || verdict === 'again' || (verdict === 'new' && !wanted)) continue
+        const file = this.#add(item, matches ? 'follow' : 'draining')
+        relations.add(file)
+        this.#orphans.delete(item.stat.key)
         if (verdict === 'new') {
-          if (matches) fresh.push(item)
-        } else if (verdict !== 'wait') {
-          const copy = this.#add(item, matches ? 'follow' : 'draining')
-          copy.adopt(verdict.content)
-          copy.rotated = verdict.of.path !== item.path
-          this.#options.log.debug({ path: item.path, of: verdict.of.path }, 'reading goes on in a copy')
-          before.set(verdict.of.path, copy)
-          this.forget(verdict.of)
-          this.changes[copy.id] = copy.position()
+          fresh.set(item, file)
+          continue
         }
+        const { of, content, further } = verdict
+        file.adopt(content)
+        file.rotated = of.path !== item.path
+        this.#options.log.debug({ path: item.path, of: of.path }, 'reading goes on in a copy')
+        before.set(of.path, file)
+        if (!further) this.forget(of)
+        this.changes[file.id] = file.position()
       } catch (error) {
         // Gone since: the next scan will see.
         if (systemCode(error) === 'ENOENT') continue
@@ -223,10 +273,14 @@ export class TailSet {
         if (matches) this.unreadable.set(item.path, reason)
       }
     }
-    for (const item of fresh) {
-      const file = this.#add(item, 'follow')
+    for (const item of strangers) {
+      const file = fresh.get(item)
+      if (file === undefined) continue
+      // Again, as they are read in the order in which they were found.
+      this.live.delete(file)
+      this.live.add(file)
       file.fromEnd = this.#first && this.#options.fromEnd
-      const former = before.get(item.path)
+      const former = before.get(item.path) ?? blank.get(item.stat.key)?.after
       if (former === undefined) continue
       // The lines of a rotated file come before those of the file that took its name.
       former.drained = false
@@ -245,10 +299,14 @@ export class TailSet {
     return file
   }
 
-  #detach(file: TailFile): void {
+  /** What was read of the file no longer stands in it: it is remembered by itself, as a copy may have it. */
+  async #detach(file: TailFile): Promise<void> {
     this.#options.log.debug({ path: file.path }, 'a file was truncated or replaced')
+    await file.close()
     if (this.#byKey.get(file.key) === file) this.#byKey.delete(file.key)
     file.key = ''
+    file.path = file.readAs
+    this.changes[file.id] = file.position()
     file.searches = searches
     this.again = true
     this.#remember(file)
@@ -272,6 +330,10 @@ export class TailSet {
     if (warned.get(path) !== reason) this.#options.log.warn({ path }, `cannot read ${path}: ${reason}`)
     this.#warned.set(path, reason)
   }
+}
+
+function isTruncated(file: TailFile, stat: FileStat): boolean {
+  return file.compression === undefined && stat.size < file.offset
 }
 
 /** The answers of one scan are those of the next for as long as a path is asked about. */

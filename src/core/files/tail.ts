@@ -36,25 +36,51 @@ export interface TailOptions extends Omit<TailSetOptions, 'signal'> {
 
 /** Comes back when everything is read (`once`) or the run's signal aborts. Throws INPUT_UNREADABLE, with `once` only. */
 export async function tail(options: TailOptions, run: InputRun): Promise<void> {
-  const set = new TailSet({ ...options, signal: run.signal }, run.positions)
-  const reader = new Reader(options, set, run)
+  const passes = tailPasses(options, run)
   const hint = options.once ? undefined : wakeUp(options.root, options.deep, options.clock, options.log, run.signal)
   try {
     for (let repeats = 0; !run.signal.aborted; ) {
+      const next = await passes.pass()
+      // Not without end: a file system whose inodes change by themselves would have every scan ask for another.
+      repeats = next === 'again' ? repeats + 1 : 0
+      if (next === 'again' && repeats < maxRepeats) continue
+      if (!options.once) await hint?.wait(next === 'busy' ? 0 : options.refreshInterval)
+      else if (next !== 'busy') break
+    }
+    await passes.finish()
+  } finally {
+    await hint?.close()
+    await passes.close()
+  }
+}
+
+export interface TailPasses {
+  /**
+   * One scan, and what there is to read. `again`: something was found out that only another scan can settle; `busy`:
+   * there is more to read; `idle`: nothing to do before something changes or time passes.
+   */
+  pass(): Promise<'again' | 'busy' | 'idle'>
+  finish(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The steps of `tail`, without the waiting between them. */
+export function tailPasses(options: TailOptions, run: InputRun): TailPasses {
+  const set = new TailSet({ ...options, signal: run.signal }, run.positions)
+  const reader = new Reader(options, set, run)
+  return {
+    async pass() {
       await set.scan(options.once)
       await reader.rounds()
       await reader.tidy()
-      // Not without end: a file system whose inodes change by themselves would have every scan ask for another.
-      repeats = set.again ? repeats + 1 : 0
-      if (set.again && repeats < maxRepeats) continue
-      if (!options.once) await hint?.wait(reader.busy ? 0 : options.refreshInterval)
-      else if (!reader.busy) break
-    }
-    await reader.finish()
-    if (options.once && !run.signal.aborted) refuse(set.unreadable)
-  } finally {
-    await hint?.close()
-    await set.close()
+      if (set.again) return 'again'
+      return reader.busy ? 'busy' : 'idle'
+    },
+    async finish() {
+      await reader.finish()
+      if (options.once && !run.signal.aborted) refuse(set.unreadable)
+    },
+    close: () => set.close(),
   }
 }
 
@@ -133,7 +159,7 @@ class Reader {
   /** One step of a file; whether there may be more. */
   async #turn(file: TailFile): Promise<boolean> {
     const { after } = file
-    if (after !== undefined && !after.drained && !after.failed && after.state !== 'gone') return false
+    if (after?.ready && !after.drained && !after.failed && after.state !== 'gone') return false
     file.after = undefined
     if (file.compression !== undefined) {
       const other = this.#decoding
@@ -161,15 +187,19 @@ class Reader {
       return true
     }
     if (step === 'replaced') await this.#set.replaced(file)
-    if (step === 'moved') this.#set.again = true
-    if (step === 'end' && file.offset !== offset) await this.#send(file, { events: [], bytes: 0 }, offset)
+    if (step === 'moved') {
+      this.#set.again = true
+      file.doubt()
+    }
+    if (step === 'end' && (file.offset !== offset || file.renamed))
+      await this.#send(file, { events: [], bytes: 0 }, offset)
     file.ready = false
     file.drained = true
     return false
   }
 
   async #send(file: TailFile, { events, bytes }: Batch, offset: number): Promise<void> {
-    if (events.length === 0 && file.offset === offset) return
+    if (events.length === 0 && file.offset === offset && !file.renamed) return
     file.unsafe++
     const safe = this.#run.emit(events, { [file.id]: file.position() })
     void safe.then(() => file.unsafe--)
@@ -212,15 +242,16 @@ class Reader {
   }
 
   async #failed(file: TailFile, error: unknown): Promise<void> {
-    file.ready = false
     const code = systemCode(error)
+    // Gone since the scan: the next one will see where it is.
+    if (code === 'ENOENT') file.doubt()
+    file.ready = false
+    if (code === 'ENOENT') return
     if (error instanceof FeedooError) {
       this.#damaged(file, error)
       await this.#close(file)
       return
     }
-    // Gone since the scan: the next one will see.
-    if (code === 'ENOENT') return
     const { path } = file
     const reason = fileReason(error)
     if (!file.failed) this.#options.log.warn({ path }, `cannot read ${path}: ${reason}`)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { Json } from '../../../src/core/action.ts'
+import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { makePipeline } from '../../helpers/run-pipeline.ts'
 
@@ -18,7 +19,10 @@ export interface Tailing {
   /** The committed positions, as a restart would get them. */
   positions: Map<string, Json>
   lines(): unknown[]
-  /** Waits until exactly these lines have come, in any order, and stay so for a few scans. */
+  /**
+   * Waits until exactly these lines have come, in any order, and stay so for a few scans when the time is past that
+   * copies and half lines are waited for.
+   */
   expect(lines: readonly string[]): Promise<void>
   deadLetters(): number
   stop(): Promise<void>
@@ -27,11 +31,22 @@ export interface Tailing {
 
 /** Seconds between two scans: short, as every test waits for some. */
 const refresh = 0.02
+/** Seconds, unless a test says otherwise. */
+const rotateWait = 0.3
+/** Waits after a scan, of which it makes one or two. */
+const fewScans = 10
+/** Seconds that a longer wait takes really; the time is moved on by the rest. */
+const shortWait = 0.003
+/** Milliseconds: far more than even a machine with much else to do needs. */
+const patience = 60_000
 
 export function tail(params: Record<string, unknown>, positions = new Map<string, Json>()): Tailing {
+  const clock = new MovableClock()
+  const wait = Number(params.rotate_wait ?? rotateWait)
   const { pipeline, out } = makePipeline(
-    [{ name: 'input_file', tag: 'file', refresh_interval: refresh, rotate_wait: 0.3, ...params }],
+    [{ name: 'input_file', tag: 'file', refresh_interval: refresh, rotate_wait: wait, ...params }],
     {
+      clock,
       positions: new Map([['input_file/input_file/1', new Map(positions)]]),
       savePositions: (_input, changed) => {
         for (const [key, value] of changed) {
@@ -55,12 +70,34 @@ export function tail(params: Record<string, unknown>, positions = new Map<string
     lines,
     async expect(expected) {
       const sorted = [...expected].sort()
-      await vi.waitFor(() => compare([...lines()].sort(), sorted), { timeout: 15_000, interval: 10 })
+      await vi.waitFor(() => compare([...lines()].sort(), sorted), { timeout: patience, interval: 5 })
+      clock.ahead += wait
+      const enough = clock.waits + fewScans
+      await vi.waitUntil(() => clock.waits >= enough, { timeout: patience, interval: 5 })
+      compare([...lines()].sort(), sorted)
     },
     deadLetters: () =>
       Object.values(pipeline.stats().actions[0]?.dead_letters ?? {}).reduce((total, count) => total + count, 0),
     stop,
     ended,
+  }
+}
+
+/** The time of the machine, which a test can move on; it counts how often somebody waits. */
+class MovableClock implements Clock {
+  /** Seconds. */
+  ahead = 0
+  waits = 0
+
+  now(): number {
+    return systemClock.now() + this.ahead
+  }
+
+  async sleep(seconds: number, signal?: AbortSignal): Promise<void> {
+    this.waits++
+    const short = Math.min(seconds, shortWait)
+    await systemClock.sleep(short, signal)
+    this.ahead += seconds - short
   }
 }
 
