@@ -53,6 +53,9 @@ export class ForwardServer {
   #early: Socket[] = []
   #timer: NodeJS.Timeout | undefined
   #onEmpty: (() => void) | undefined
+  /** Connections that have not been told yet that there is room. */
+  #toWake: IterableIterator<IncomingConnection> = [].values()
+  #waking: NodeJS.Immediate | undefined
   /** Bytes of requests that are not complete, of all connections. */
   #held = 0
   /** Milliseconds in which nothing was read since there was no room, and since when it is so now. */
@@ -216,12 +219,23 @@ export class ForwardServer {
   #resume(): void {
     if (this.#pausedSince !== undefined) this.#pausedFor += performance.now() - this.#pausedSince
     this.#pausedSince = undefined
-    for (const connection of [...this.#connections]) {
-      if (this.#host?.intake.isFull) return
+    this.#toWake = [...this.#connections].values()
+    this.#waking ??= setImmediate(() => this.#wake())
+  }
+
+  /** Up to the first one that has events waiting: they get through their outputs before those of the next are made. */
+  #wake(): void {
+    this.#waking = undefined
+    const intake = this.#host?.intake
+    for (const connection of this.#toWake) {
+      if (intake === undefined || intake.isFull) return
       // To the end: when there is no room for all, the others come first next time.
-      this.#connections.delete(connection)
-      this.#connections.add(connection)
+      if (this.#connections.delete(connection)) this.#connections.add(connection)
+      const { open } = intake
       connection.update()
+      if (intake.open === open) continue
+      this.#waking = setImmediate(() => this.#wake())
+      return
     }
   }
 

@@ -53,6 +53,11 @@ export class Intake {
     return this.#isFull
   }
 
+  /** Events taken that are not safe yet. */
+  get open(): number {
+    return this.#open
+  }
+
   /** Adds a request of so many bytes to those of this turn. `answer` is there when the sender waits for one. */
   add(frame: ForwardFrame, bytes: number, answer: Answer | undefined): void {
     const { tag, entries, untimed, option, mislabelled } = frame
