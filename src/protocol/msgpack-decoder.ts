@@ -140,7 +140,8 @@ export class MsgpackDecoder {
     const start = this.position
     const slot = shapeSlot(count, buffer[start] ?? 0, buffer[start + 1] ?? 0)
     const { shape } = slot
-    if (shape === undefined) return this.#mapAndLearn(slot, count, {}, 0, start)
+    // Maps of other sizes may share the slot.
+    if (shape?.keys.length !== count) return this.#mapAndLearn(slot, count, {}, 0, start)
     const { bytes, ends } = shape
     const base = this.#base
     let at = 0

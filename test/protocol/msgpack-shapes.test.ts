@@ -63,6 +63,23 @@ describe('maps with the same keys again and again', () => {
     expect(decodeMsgpack(hex('81 a0 01'))).toStrictEqual({ '': 1 })
   })
 
+  it('are read rightly when maps of another size with the same first key are kept in the same place', () => {
+    // An empty key has no second byte: that of the value tells where the keys are kept.
+    const small: Pairs = [['', 65_536]]
+    const large: Pairs = [
+      ['', { a: 0, b: 0, c: 0, d: 0 }],
+      ['e', null],
+      ['f', 1],
+    ]
+    for (const [most, one] of [
+      [small, large],
+      [large, small],
+    ] as const) {
+      const maps = [...Array<Pairs>(many).fill(most), one, ...Array<Pairs>(many).fill(most)]
+      expect(decodeMsgpack(encode(maps))).toStrictEqual(expected(maps))
+    }
+  })
+
   it('are read as their pairs say, whatever keys come in whatever order', () => {
     const key = fc.constantFrom('a', 'b', 'ab', '__proto__', 'constructor', '', 'é', 'a long key', '0', 'a\u0000b')
     const value = fc.oneof(fc.integer(), fc.string(), fc.constant(null), fc.dictionary(fc.string(), fc.integer()))
