@@ -102,7 +102,7 @@ const params = z
       .max(1_000_000)
       .default(10_000)
       .describe(
-        'Chunk ids that are remembered. A chunk whose id and tag are among them is acknowledged and not taken again. 0 remembers none.',
+        'Chunk ids that are remembered, with their tag and sender: its hostname in the handshake, else its address. A chunk that is among them is acknowledged and not taken again. 0 remembers none. Fluent Bit makes the id from the content. Such an id is forgotten when the sender goes on, on the same connection, after its acknowledgement; until then, the same content sent once more on purpose (on a second connection, or by another agent under the same hostname or address) counts as the same chunk. A chunk sent again under another hostname or address is taken twice.',
       ),
     max_frame: z
       .int()

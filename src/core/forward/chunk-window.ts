@@ -2,12 +2,20 @@
 import { createHash } from 'node:crypto'
 import type { Json, Position } from '../action.ts'
 
-/** A chunk by its tag and id: of one length, however long they are. */
+/** A chunk by its sender, tag and id: of one length, however long they are. */
 export type ChunkKey = string
 
-export function chunkKey(tag: string, id: Buffer): ChunkKey {
-  // A tag has no newline: the two cannot be mistaken for another two.
-  return createHash('sha256').update(tag).update('\n').update(id).digest('base64url')
+/** Neither `sender` nor `tag` holds a newline: the three cannot be mistaken for another three. */
+export function chunkKey(sender: string, tag: string, id: Buffer): ChunkKey {
+  return createHash('sha256').update(sender).update('\n').update(tag).update('\n').update(id).digest('base64url')
+}
+
+/**
+ * True for ids in the form of Fluent Bit's: 16 bytes in base64. They are hashes of the content, so that the same events
+ * sent once more on purpose have the same id.
+ */
+export function isContentHash(id: Buffer): boolean {
+  return id.length === 24 && /^[A-Za-z0-9+/]{22}==$/.test(id.toString('latin1'))
 }
 
 /** `Taking` says of a chunk that is not safe yet who to ask. */
@@ -52,6 +60,13 @@ export class ChunkWindow<Taking extends object> {
       if (typeof place === 'number' && this.#chunks.has(key)) this.#chunks.set(key, place)
     }
     this.#evict()
+  }
+
+  /** Forgets a chunk that is safe: it comes no more, and the next with its id is another one. */
+  forget(key: ChunkKey): void {
+    if (typeof this.#chunks.get(key) !== 'number') return
+    this.#chunks.delete(key)
+    this.#forgotten.push(key)
   }
 
   /** The oldest go, but for one that is not safe yet: it holds those behind it, too. */

@@ -10,6 +10,7 @@ import { MsgpackScanner } from '../../protocol/msgpack-scanner.ts'
 import { PushReader } from '../../protocol/push-reader.ts'
 import { messageOf, systemCode } from '../errors.ts'
 import { Answers } from './answers.ts'
+import { type ChunkKey, isContentHash } from './chunk-window.ts'
 import type { Intake } from './intake.ts'
 import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
 
@@ -56,6 +57,10 @@ export class IncomingConnection {
   readonly #answers: Answers
   #state: State = 'open'
   #handshake: ServerHandshake | undefined
+  /** Whose chunks these are: agents that send the same content give it the same id. */
+  #sender: string
+  /** Chunks whose id is a hash of their content, until it is known that the peer has their acknowledgements. */
+  #unconfirmed: ChunkKey[] = []
   #hasBegun = false
   #reader: PushReader | undefined
   #isJson = false
@@ -76,6 +81,7 @@ export class IncomingConnection {
     this.#socket = socket
     this.peer = peer
     this.#host = host
+    this.#sender = senderAt(socket)
     this.#activeAt = host.readingTime()
     this.#answers = new Answers(
       (bytes, done) => this.#write(bytes, done),
@@ -178,7 +184,7 @@ export class IncomingConnection {
     try {
       const outcome = handshake.push(bytes)
       if (outcome === undefined) return
-      const { pong, reason, username } = outcome.verdict
+      const { pong, reason, hostname, username } = outcome.verdict
       this.#socket.write(pong)
       if (reason !== undefined) {
         this.#hangUp()
@@ -186,6 +192,8 @@ export class IncomingConnection {
         return
       }
       this.#handshake = undefined
+      // Quoted, it is no address, and holds no newline.
+      this.#sender = JSON.stringify(hostname)
       this.#state = 'open'
       // Who has shaken hands speaks MessagePack. What came behind PING is not lost.
       this.#reader = this.#readerFor(false)
@@ -230,9 +238,17 @@ export class IncomingConnection {
       throw new ProtocolError('bad_tag', `The tag is longer than ${this.#host.limits.maxTag} bytes`)
     }
     const { chunk } = frame.option
+    const { intake } = this.#host
+    if (this.#answers.length === 0 && this.#unconfirmed.length > 0) {
+      // It goes on, and is owed nothing. Had it missed an acknowledgement, it would come again on another connection.
+      intake.forget(this.#unconfirmed)
+      this.#unconfirmed = []
+    }
     const answer =
       chunk === undefined ? undefined : this.#answers.add(this.#isJson ? encodeJsonAck(chunk) : encodeAck(chunk))
-    this.#host.intake.add(frame, bytes, answer)
+    const key = intake.add(frame, bytes, answer, this.#sender)
+    const isToForget = key !== undefined && chunk !== undefined && isContentHash(chunk)
+    if (isToForget && this.#unconfirmed.length < maxOwed) this.#unconfirmed.push(key)
   }
 
   #refuseBytes(error: unknown): void {
@@ -325,4 +341,9 @@ export class IncomingConnection {
     this.#held = bytes
     this.#host.held(more)
   }
+}
+
+/** Without the port: it is another one for each connection. Empty on a Unix socket. */
+function senderAt({ remoteAddress = '' }: Socket): string {
+  return remoteAddress.replace(/^::ffff:/i, '')
 }

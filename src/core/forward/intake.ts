@@ -58,8 +58,11 @@ export class Intake {
     return this.#open
   }
 
-  /** Adds a request of so many bytes to those of this turn. `answer` is there when the sender waits for one. */
-  add(frame: ForwardFrame, bytes: number, answer: Answer | undefined): void {
+  /**
+   * Adds a request of so many bytes to those of this turn. `answer` is there when the sender waits for one. Gives back
+   * the key under which its chunk is known, if it is.
+   */
+  add(frame: ForwardFrame, bytes: number, answer: Answer | undefined, sender: string): ChunkKey | undefined {
     const { tag, entries, untimed, option, mislabelled } = frame
     const { tally, tagPrefix, dedupeWindow } = this.#options
     if (mislabelled) tally.note('mislabelled', 'warn', 'a request says another compression than its bytes', { tag })
@@ -69,16 +72,22 @@ export class Intake {
         signal: option.signal,
       })
       answer?.ready()
-      return
+      return undefined
     }
-    const key = option.chunk === undefined || dedupeWindow === 0 ? undefined : chunkKey(tag, option.chunk)
-    if (key !== undefined && this.#isKnown(key, tag, answer)) return
+    const key = option.chunk === undefined || dedupeWindow === 0 ? undefined : chunkKey(sender, tag, option.chunk)
+    if (key !== undefined && this.#isKnown(key, tag, answer)) return key
     if (tagPrefix !== '') for (const entry of entries) entry.tag = tagPrefix + tag
     if (untimed.length > 0) {
       const timestamp = this.#options.now()
       for (const entry of untimed) entry.timestamp = timestamp
     }
     this.#append(entries, Math.max(bytes, frame.inflatedBytes), key, answer)
+    return key
+  }
+
+  /** Forgets chunks whose sender has their acknowledgements: it does not send them again. */
+  forget(keys: readonly ChunkKey[]): void {
+    for (const key of keys) this.#window.forget(key)
   }
 
   /** Sends what was added. Requests that come in one read share a trip through the pipeline. */

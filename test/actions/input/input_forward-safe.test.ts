@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Output } from '../../../src/core/action.ts'
 import type { Event } from '../../../src/core/event.ts'
+import { encodePing, readHelo } from '../../../src/protocol/handshake.ts'
 import { type Client, client, eventually, numbersOf, quiet, receive, request } from '../../helpers/forward-input.ts'
 import { list } from '../../protocol/traffic.ts'
 
@@ -41,6 +42,9 @@ function flood(sender: Client, frame: (n: number) => Buffer, count: number) {
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+
+/** In the form of Fluent Bit's ids. */
+const contentHash = 'lAU1aqVYFUoPEHGvi8IZXw=='
 
 describe('an acknowledgement of input_forward', () => {
   it('comes when the output is safe, and not before', async () => {
@@ -191,6 +195,72 @@ describe('a chunk that comes again', () => {
     await eventually(() => expect(again.acks()).toEqual(['3', '2']))
     expect(numbersOf(second.out)).toEqual([2])
     expect(second.saved.size).toBe(1)
+  })
+
+  it('is another one from another address', async () => {
+    const input = await receive({ host: '0.0.0.0' })
+    for (const localAddress of ['127.0.0.1', '127.0.0.2', '127.0.0.1']) {
+      const sender = await client({ port: input.port, host: '127.0.0.1', localAddress })
+      sender.socket.write(request('app', [1], contentHash))
+      await eventually(() => expect(sender.acks()).toEqual([contentHash]))
+    }
+    expect(numbersOf(input.out)).toEqual([1, 1])
+  })
+
+  it('is another one from another hostname, where there is a handshake', async () => {
+    const input = await receive({ shared_key: 'k' })
+    for (const hostname of ['web-1', 'web-2', 'web-1']) {
+      const sender = await client(input.port)
+      await eventually(() => expect(sender.chunks).toHaveLength(1))
+      const helo = readHelo(Buffer.concat(sender.chunks))
+      sender.socket.write(encodePing(helo, { sharedKey: 'k', hostname }).ping)
+      sender.socket.write(request('app', [1], contentHash))
+      await eventually(() => expect(sender.acks().at(-1)).toBe(contentHash))
+    }
+    expect(numbersOf(input.out)).toEqual([1, 1])
+  })
+
+  it('on the connection that its acknowledgement went to is new content, when its id is a hash of that', async () => {
+    const input = await receive()
+    const sender = await client(input.port)
+    for (let n = 1; n <= 3; n++) {
+      sender.socket.write(request('app', [n], contentHash))
+      await eventually(() => expect(sender.acks()).toHaveLength(n))
+    }
+    expect(numbersOf(input.out)).toEqual([1, 2, 3])
+    expect(input.saved.size).toBe(1)
+  })
+
+  it('on the connection that is still owed its acknowledgement is the same one', async () => {
+    const output = slowOutput()
+    const input = await receive({}, { output: output.made })
+    const sender = await client(input.port)
+    sender.socket.write(request('app', [1], contentHash))
+    await eventually(() => expect(output.waiting()).toBe(1))
+    sender.socket.write(request('app', [1], contentHash))
+    await eventually(() => expect(input.refusals('chunk_again')).toBe(1))
+    output.release()
+    await eventually(() => expect(sender.acks()).toHaveLength(2))
+    expect(numbersOf(input.out)).toEqual([1])
+  })
+
+  it('on another connection, after a cut, is known: the acknowledgement may not have come', async () => {
+    const input = await receive()
+    for (const send of [2, 1, 1]) {
+      const sender = await client(input.port)
+      for (let n = 1; n <= send; n++) {
+        sender.socket.write(request('app', [send * 10 + n], `${n}`.padEnd(22, 'x').concat('==')))
+        await eventually(() => expect(sender.acks()).toHaveLength(n))
+      }
+      sender.socket.resetAndDestroy()
+    }
+    // The first of the first connection was confirmed by the second, and so is new; then it is known.
+    expect(numbersOf(input.out)).toEqual([21, 22, 11])
+    const last = await client(input.port)
+    last.socket.write(request('app', [0], '2'.padEnd(22, 'x').concat('==')))
+    last.socket.write(request('app', [9], 'end'))
+    await eventually(() => expect(last.acks()).toHaveLength(2))
+    expect(numbersOf(input.out)).toEqual([21, 22, 11, 9])
   })
 
   it('never counts as taken when its request was refused', async () => {
