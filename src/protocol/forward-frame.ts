@@ -46,7 +46,11 @@ export interface ForwardFrame {
   mislabelled: boolean
 }
 
-export type ForwardLimits = Pick<MsgpackLimits, 'maxDepth' | 'maxValues'> & CompressionLimits
+export type ForwardLimits = Pick<MsgpackLimits, 'maxDepth' | 'maxValues'> &
+  CompressionLimits & {
+    /** Bytes of a tag. */
+    maxTag: number
+  }
 
 /** A time that says: the moment of arrival. */
 export const NOW = -Infinity
@@ -102,11 +106,11 @@ export function labelOf(option: ForwardOption): string {
 }
 
 /** Throws a ProtocolError (bad_tag). The names that a tag becomes part of are made elsewhere: it may hold any `/`. */
-export function checkTag(tag: unknown): string {
+export function checkTag(tag: unknown, maxBytes = MAX_TAG_BYTES): string {
   if (typeof tag !== 'string') throw new ProtocolError('bad_tag', 'The tag is no string')
   if (tag === '') throw new ProtocolError('bad_tag', 'The tag is empty')
-  if (tag.length > MAX_TAG_BYTES || Buffer.byteLength(tag) > MAX_TAG_BYTES) {
-    throw new ProtocolError('bad_tag', `The tag is longer than ${MAX_TAG_BYTES} bytes`)
+  if (tag.length > maxBytes || Buffer.byteLength(tag) > maxBytes) {
+    throw new ProtocolError('bad_tag', `The tag is longer than ${maxBytes} bytes`)
   }
   if (/\p{Cc}/u.test(tag)) throw new ProtocolError('bad_tag', 'The tag has a control character')
   return tag
@@ -132,6 +136,7 @@ export function tooManyValues(): ProtocolError {
   return new ProtocolError('bad_frame', 'A request has more values than its mode knows')
 }
 
+/** Unless the caller has a limit of its own. */
 const MAX_TAG_BYTES = 1024
 /** Fluent Bit's are 24 bytes, Fluentd's 25. */
 const MAX_CHUNK_BYTES = 1024

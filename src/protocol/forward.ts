@@ -38,7 +38,7 @@ export function decodeForward(bytes: Buffer, limits: Partial<ForwardLimits> = {}
   if (decoder.peek() === NIL) return undefined
   const count = decoder.arrayHeader()
   if (count < 2 || count > 4) throw new ProtocolError('bad_frame', 'A request is no list of 2 to 4 values')
-  const frame = newFrame(checkTag(decoder.text()))
+  const frame = newFrame(checkTag(decoder.text(), limits.maxTag))
   if (decoder.peekIsArray()) readForward(decoder, frame, count)
   else {
     const packed = decoder.str() ?? decoder.bin()

@@ -1,5 +1,5 @@
 // Fluentd's JSON dialect.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import type { ForwardFrame } from '../../src/protocol/forward-frame.ts'
 import { decodeJsonForward, encodeJsonAck, isJsonStart, JsonScanner } from '../../src/protocol/json-frames.ts'
@@ -79,7 +79,7 @@ describe('requests in JSON', () => {
 
   it('keep integers beyond 2^53', () => {
     const text =
-      '["app", 5, {"a": 9007199254740993, "b": [-9223372036854775808], "c": "int:9007199254740993", "d": 1e300, "e": 0.12345678901234567, "f": 12345678901234567.5e2, "g": 1234567890123456, "h": 99999999999999999999, "i": 18446744073709551616}]'
+      '["app", 5, {"a": 9007199254740993, "b": [-9223372036854775808], "c": "int\\u003a9007199254740993", "d": 1e300, "e": 0.12345678901234567, "f": 12345678901234567.5e2, "g": 1234567890123456, "h": 99999999999999999999, "i": 18446744073709551616}]'
     expect(read(text)[0]?.entries[0]?.record).toEqual({
       a: 9007199254740993n,
       b: [-9223372036854775808n],
@@ -117,6 +117,39 @@ describe('long requests', () => {
     const record = read(`["app", 5, {"log": "${long}", "big": 9007199254740993}]`)[0]?.entries[0]?.record
     expect(record?.log).toHaveLength(6_000_000)
     expect(record?.big).toBe(9007199254740993n)
+  })
+})
+
+describe('the time for a request with long integers', () => {
+  const shapes: [string, (n: number) => string][] = [
+    ['text of colons behind `int`', (n) => `["app", 5, {"k": "int${':'.repeat(n * 20)}", "n": 9007199254740993}]`],
+    ['many colons, many integers', (n) => `["app", 5, {"k": "int${':'.repeat(n)}", "n": [${big(n)}]}]`],
+    ['nothing but long integers', (n) => `["app", 5, {"n": [${big(n)}]}]`],
+    ['one among many short ones', (n) => `["app", 5, {"n": [${'1,'.repeat(n)}9007199254740993]}]`],
+  ]
+  const big = (n: number) => new Array(n).fill('9007199254740993').join(',')
+  /** The best of several runs: what else the machine does only adds. */
+  const seconds = (text: string): number => {
+    const bytes = Buffer.from(text)
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now()
+      decodeJsonForward(bytes)
+      return performance.now() - start
+    })
+    return Math.min(...times)
+  }
+
+  it.each(shapes)('grows with its size and no faster: %s', (_, shape) => {
+    // A cost that is quadratic grows 64-fold.
+    expect(seconds(shape(40_000)) / seconds(shape(5_000))).toBeLessThan(32)
+  })
+
+  it('does not call a function for every value', () => {
+    const parse = vi.spyOn(JSON, 'parse')
+    onTestFinished(() => parse.mockRestore())
+    const [frame] = read(`["app", 5, {"n": [${big(1000)}]}]`)
+    expect(frame?.entries[0]?.record.n).toEqual(new Array(1000).fill(9007199254740993n))
+    expect(parse.mock.calls.map((args) => args.length)).toEqual([1])
   })
 })
 

@@ -2,6 +2,8 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { ProtocolError } from '../../src/protocol/errors.ts'
+import { decodeForward } from '../../src/protocol/forward.ts'
+import { decodeJsonForward } from '../../src/protocol/json-frames.ts'
 import { hex, list, raw, readAll, zstdFixture } from './traffic.ts'
 
 /** The code of the error that bytes are refused with; `waits` if the reader wants more, `taken` if it is content. */
@@ -171,3 +173,15 @@ function damage(bytes: Buffer, at: number): Buffer {
   copy.writeUInt8(copy.readUInt8(index) ^ 0xff, index)
   return copy
 }
+
+describe('a tag longer than the caller allows', () => {
+  it.each([
+    ['in MessagePack', decodeForward, list('app', [])],
+    ['in JSON', decodeJsonForward, Buffer.from('["app", []]')],
+  ])('%s', (_, decode, bytes) => {
+    expect(decode(bytes, { maxTag: 3 })?.tag).toBe('app')
+    expect(() => decode(bytes, { maxTag: 2 })).toThrow(
+      expect.objectContaining({ code: 'bad_tag', message: 'The tag is longer than 2 bytes' }),
+    )
+  })
+})
