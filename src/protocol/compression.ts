@@ -42,8 +42,9 @@ export function decompress(
 const FREE_BYTES = 1024 * 1024
 
 function gunzip(bytes: Buffer, maxOutputLength: number): Buffer {
+  let inflated: unknown
   try {
-    return gunzipSync(bytes, { maxOutputLength })
+    inflated = gunzipSync(bytes, { maxOutputLength, info: true })
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ERR_BUFFER_TOO_LARGE') {
@@ -52,4 +53,22 @@ function gunzip(bytes: Buffer, maxOutputLength: number): Buffer {
     if (code === 'Z_BUF_ERROR') throw new ProtocolError('truncated', 'The gzip data ends too early', error)
     throw new ProtocolError('bad_compression', 'The gzip data is damaged', error)
   }
+  if (!isInflated(inflated)) throw new TypeError('zlib gives no info')
+  const { buffer, engine } = inflated
+  // zlib takes a zero byte after a member for the end, and what follows for nothing.
+  if (bytes.subarray(engine.bytesWritten).some((byte) => byte !== 0)) {
+    throw new ProtocolError('garbage', 'The gzip data goes on after its end')
+  }
+  return buffer
+}
+
+/** What zlib's synchronous functions return with `info`, which their types do not know. */
+interface Inflated {
+  buffer: Buffer
+  /** `bytesWritten`: bytes of the input that were used. */
+  engine: { bytesWritten: number }
+}
+
+function isInflated(value: unknown): value is Inflated {
+  return typeof value === 'object' && value !== null && 'buffer' in value && 'engine' in value
 }

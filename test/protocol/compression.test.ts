@@ -109,6 +109,26 @@ describe('zstd', () => {
   })
 })
 
+describe('gzip', () => {
+  const [one, two] = [gzipSync('one'), gzipSync('two')]
+
+  it.each([
+    ['of one member', [one], 'one'],
+    ['of several members', [one, two, one], 'onetwoone'],
+    ['with zeros behind it, as tapes and block devices leave them', [one, two, Buffer.alloc(1000)], 'onetwo'],
+  ])('%s', (_, parts, text) => {
+    expect(decompress(Buffer.concat(parts), 'gzip').toString()).toBe(text)
+  })
+
+  it.each([
+    ['a member behind a zero', [one, Buffer.alloc(1), two], 'garbage'],
+    ['text behind a zero', [one, Buffer.from('\0garbage')], 'garbage'],
+    ['text behind a member', [one, Buffer.from('garbage')], 'bad_compression'],
+  ])('with %s is refused', (_, parts, code) => {
+    expect(() => decompress(Buffer.concat(parts), 'gzip')).toThrow(expect.objectContaining({ code }))
+  })
+})
+
 describe('limits', () => {
   it('the output may be as large as allowed and not a byte more', () => {
     for (const [bytes, compression] of [
