@@ -127,9 +127,15 @@ export function encodePing(
 
 /**
  * Reads a PONG (the bytes of one whole value). Returns the server's name; throws a ProtocolError (bad_handshake) with
- * the server's reason, or when the server does not know the key either.
+ * the server's reason, or when the server does not know the key either. A server that bears the client's own name is
+ * refused, as Fluentd does: its proof may be the client's, sent back.
  */
-export function verifyPong(bytes: Buffer, helo: Helo, salt: Buffer, sharedKey: string): string {
+export function verifyPong(
+  bytes: Buffer,
+  helo: Helo,
+  salt: Buffer,
+  { sharedKey, hostname: own }: ClientSecurity,
+): string {
   const decoder = new MsgpackDecoder(bytes)
   if (decoder.arrayHeader() !== 5 || readBytes(decoder, 'its type').toString('latin1') !== 'PONG') {
     throw new ProtocolError('bad_handshake', 'The answer is no PONG of 5 values')
@@ -141,6 +147,13 @@ export function verifyPong(bytes: Buffer, helo: Helo, salt: Buffer, sharedKey: s
   const digest = readBytes(decoder, 'the digest')
   if (!isDigest(digest, sha512(salt, hostname, helo.nonce, sharedKey))) {
     throw new ProtocolError('bad_handshake', 'The server does not know the shared key')
+  }
+  if (hostname.equals(Buffer.from(own))) {
+    const name = JSON.stringify(own)
+    throw new ProtocolError(
+      'bad_handshake',
+      `The server has the name of this client, ${name}: give one of them another`,
+    )
   }
   return hostname.toString()
 }

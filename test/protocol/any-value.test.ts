@@ -45,7 +45,7 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
 const readers: [string, (bytes: Buffer) => unknown][] = [
   ['decodeForward', (bytes) => decodeForward(bytes)],
   ['verifyPing', (bytes) => verifyPing(bytes, helo, security)],
-  ['verifyPong', (bytes) => verifyPong(bytes, helo, Buffer.alloc(16), 'secret')],
+  ['verifyPong', (bytes) => verifyPong(bytes, helo, Buffer.alloc(16), { sharedKey: 'secret', hostname: 'client' })],
   ['readHelo', readHelo],
   ['readAck', readAck],
 ]

@@ -38,7 +38,7 @@ describe('a server and a client that share a key', () => {
     const verdict = verifyPing(ping, helo, server)
     expect(verdict.reason).toBeUndefined()
     expect(verdict).toMatchObject({ hostname: 'client' })
-    expect(verifyPong(verdict.pong, seen, salt, 'secret')).toBe('server')
+    expect(verifyPong(verdict.pong, seen, salt, client)).toBe('server')
   })
 
   it('never use a nonce twice', () => {
@@ -143,9 +143,13 @@ describe('a client refuses', () => {
     ['a server that answers with no digest', list('PONG', true, '', 'server', '')],
     ['a PONG of four values', list('PONG', true, '', 'server')],
     ['a PONG whose digest is a list', list('PONG', true, '', 'server', [proof])],
+    [
+      "the client's own name and digest, sent back",
+      list('PONG', true, '', 'client', sha512(salt, 'client', helo.nonce, 'secret')),
+    ],
     ['an ack in its place', list({ ack: 'id' }).subarray(1)],
   ])('%s', (_, bytes) => {
-    expect(() => verifyPong(bytes, helo, salt, 'secret')).toThrow(expect.objectContaining({ code: 'bad_handshake' }))
+    expect(() => verifyPong(bytes, helo, salt, client)).toThrow(expect.objectContaining({ code: 'bad_handshake' }))
   })
 
   it.each([
@@ -160,6 +164,6 @@ describe('a client refuses', () => {
   it('but takes a HELO with keys it does not know', () => {
     const bytes = list('HELO', { options: { a: [1] }, nonce: 'n', auth: '', keepalive: false })
     expect(readHelo(bytes)).toEqual({ nonce: Buffer.from('n'), auth: Buffer.alloc(0), keepalive: false })
-    expect(verifyPong(list('PONG', true, '', 'server', proof), helo, salt, 'secret')).toBe('server')
+    expect(verifyPong(list('PONG', true, '', 'server', proof), helo, salt, client)).toBe('server')
   })
 })

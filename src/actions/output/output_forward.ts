@@ -1,4 +1,5 @@
 // Sends events on by the forward protocol: to another feedoo, to Fluent Bit, to Fluentd.
+import { randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { hostname as ownHostname } from 'node:os'
 import { z } from 'zod'
@@ -18,6 +19,9 @@ const hostText = z
   .meta({ title: 'host or host:port' })
 const file = z.string().min(1)
 const seconds = (max: number) => z.number().min(0.01).max(max)
+
+/** Not the name of the machine alone: a receiver on it may bear that, and one with our own name is refused. */
+const defaultHostname = `${ownHostname()}-${randomBytes(4).toString('hex')}`
 
 const params = z
   .strictObject({
@@ -66,7 +70,9 @@ const params = z
       .min(1)
       .max(255)
       .optional()
-      .describe('What we call ourselves to a receiver with a shared key; the name of the machine when it is left out.'),
+      .describe(
+        'What we call ourselves to a receiver with a shared key, which must have another name. Without it, the name of the machine with a suffix drawn at each start.',
+      ),
     mode: z
       .enum(['packed', 'forward', 'gzip'])
       .default('packed')
@@ -206,7 +212,7 @@ a renewed one needs no restart.`,
         : {
             security: {
               sharedKey: shared_key,
-              hostname: params.hostname ?? ownHostname(),
+              hostname: params.hostname ?? defaultHostname,
               ...(username === undefined ? {} : { username }),
               ...(password === undefined ? {} : { password }),
             },

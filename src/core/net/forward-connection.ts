@@ -102,7 +102,7 @@ export class ForwardConnection {
       const helo = readHelo(value)
       const { ping, salt } = encodePing(helo, security)
       this.#socket.write(ping)
-      this.#take = (answer) => this.#takePong(answer, helo, salt, security.sharedKey)
+      this.#take = (answer) => this.#takePong(answer, helo, salt, security)
     }
   }
 
@@ -151,8 +151,8 @@ export class ForwardConnection {
     }
   }
 
-  #takePong(value: Buffer, helo: Helo, salt: Buffer, sharedKey: string): void {
-    verifyPong(value, helo, salt, sharedKey)
+  #takePong(value: Buffer, helo: Helo, salt: Buffer, security: ClientSecurity): void {
+    verifyPong(value, helo, salt, security)
     this.keepalive = helo.keepalive
     this.#take = (ack) => this.#takeAck(ack)
     this.onReady()

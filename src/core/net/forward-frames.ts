@@ -145,9 +145,9 @@ export class FrameQueue {
     return frame
   }
 
-  /** Notes that a frame has arrived; an id that is not known, of an earlier batch, says nothing. */
-  arrived(id: string): void {
-    this.#inFlight.delete(id)
+  /** Notes that a frame has arrived. False for an id that is not on its way (of an earlier batch, say): it tells nothing. */
+  arrived(id: string): boolean {
+    return this.#inFlight.delete(id)
   }
 
   /** After the connection broke: what was on its way is to be sent again, first. */

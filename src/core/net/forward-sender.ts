@@ -96,8 +96,8 @@ function deliver(connection: ForwardConnection, queue: FrameQueue, options: Send
     connection.onClose = settle
     connection.onAck = (chunk) => {
       if (!requireAck) return
-      queue.arrived(chunk)
-      answering.refresh()
+      // An id that is not on its way, or not any more, is no progress.
+      if (queue.arrived(chunk)) answering.refresh()
       pump()
     }
     connection.onWritten = () => {

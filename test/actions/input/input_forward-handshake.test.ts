@@ -38,7 +38,7 @@ describe('the handshake of input_forward', () => {
     const { ping, salt } = encodePing(helo, me)
     sender.socket.write(ping)
     await eventually(() => expect(sender.chunks).toHaveLength(2))
-    expect(verifyPong(sender.chunks[1] ?? Buffer.alloc(0), helo, salt, sharedKey)).toBe('feedoo.test')
+    expect(verifyPong(sender.chunks[1] ?? Buffer.alloc(0), helo, salt, me)).toBe('feedoo.test')
     sender.socket.write(request('app', [1], 'a'))
     await eventually(() => expect(sender.chunks).toHaveLength(3))
     expect(sender.acks().at(-1)).toBe('a')

@@ -1,9 +1,17 @@
 import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { decode, encode } from '@msgpack/msgpack'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
 import { outputForward } from '../../../src/actions/output/output_forward.ts'
 import type { Event } from '../../../src/core/event.ts'
+import { encodeAck } from '../../../src/protocol/forward-writer.ts'
+import { encodeHelo, newHelo } from '../../../src/protocol/handshake.ts'
+import { MsgpackScanner } from '../../../src/protocol/msgpack-scanner.ts'
+import { PushReader } from '../../../src/protocol/push-reader.ts'
 import { scratchFolder } from '../../helpers/daemon.ts'
 import { forwardOutput, numbered } from '../../helpers/forward-output.ts'
 import { type Arrival, ForwardReceiver, freePort } from '../../helpers/forward-receiver.ts'
@@ -179,6 +187,17 @@ describe('acknowledgement', () => {
     })
   })
 
+  it('is given up after ack_timeout when only ids are acknowledged that were never sent', async () => {
+    let timer: NodeJS.Timeout | undefined
+    const take = ({ socket }: Arrival) => {
+      timer ??= setInterval(() => socket.write(encodeAck(Buffer.from('never sent'))), 10)
+    }
+    onTestFinished(() => clearInterval(timer))
+    const receiver = await ForwardReceiver.start({ take })
+    const output = await forwardOutput({ port: receiver.port, ack_timeout: 0.2 })
+    await expect(output.write(numbered(1))).rejects.toThrow('no acknowledgement within 0.2 s')
+  })
+
   it('is not asked for without require_ack', async () => {
     const receiver = await ForwardReceiver.start({ take: () => {} })
     const output = await forwardOutput({ port: receiver.port, require_ack: false, chunk_size: 1, max_in_flight: 2 })
@@ -324,6 +343,31 @@ describe('a receiver that does not take events', () => {
     expect(await problem({ port, shared_key: 'right', username: 'ann', password: 'guess' })).toContain(
       'The server refuses: "username/password mismatch"',
     )
+  })
+
+  it.each([{}, { hostname: 'me' }])('is named with the reason: it sends our own proof back (%j)', async (params) => {
+    const reader = new PushReader(new MsgpackScanner())
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).write(encodeHelo(newHelo(security)))
+      socket.on('data', (bytes) => {
+        reader.push(bytes)
+        const ping = reader.take()
+        if (ping === undefined) return
+        const [, hostname, , digest] = z.array(z.string()).parse(decode(ping))
+        socket.write(encode(['PONG', true, '', hostname, digest]))
+      })
+    })
+    onTestFinished(() => void server.close())
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    expect(await problem({ port, shared_key: 'right', ...params })).toContain('has the name of this client')
+  })
+
+  it('is none when the receiver bears the name of the machine', async () => {
+    const receiver = await ForwardReceiver.start({ security: { sharedKey: 'right', hostname: hostname() } })
+    const output = await forwardOutput({ port: receiver.port, shared_key: 'right' })
+    await output.write(numbered(1))
+    expect(receiver.arrivals).toHaveLength(1)
   })
 
   it('is named with the reason: it asks for a key', async () => {
