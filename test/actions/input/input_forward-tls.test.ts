@@ -4,11 +4,11 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TLSSocket } from 'node:tls'
+import tls, { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { encodePing, readHelo } from '../../../src/protocol/handshake.ts'
 import { type Certificates, makeCertificates } from '../../helpers/certificates.ts'
-import { client, eventually, numbersOf, receive, request, tlsClient } from '../../helpers/forward-input.ts'
+import { client, eventually, numbersOf, quiet, receive, request, tlsClient } from '../../helpers/forward-input.ts'
 import { hasOpenssl } from '../../helpers/openssl.ts'
 
 describe.skipIf(!hasOpenssl)('input_forward with TLS (needs openssl for its certificates)', () => {
@@ -32,6 +32,12 @@ describe.skipIf(!hasOpenssl)('input_forward with TLS (needs openssl for its cert
   })
 
   it('refuses TLS 1.1', async () => {
+    // Without it, OpenSSL would refuse it by its own level of security, whatever version is asked for.
+    const { DEFAULT_CIPHERS } = tls
+    tls.DEFAULT_CIPHERS = 'DEFAULT@SECLEVEL=0'
+    onTestFinished(() => {
+      tls.DEFAULT_CIPHERS = DEFAULT_CIPHERS
+    })
     const input = await receive(server())
     const sender = await tlsClient(input.port, {
       ca: ca(),
@@ -82,6 +88,30 @@ describe.skipIf(!hasOpenssl)('input_forward with TLS (needs openssl for its cert
     line.write('this is no TLS')
     await sender.closed
     expect(input.lines.filter(({ level }) => level === 'warn')).toMatchObject([{ kind: 'tls_failed' }])
+  })
+
+  it('closes a connection whose TLS handshake ends when the daemon is stopping', async () => {
+    let release = () => {}
+    const stall = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const input = await receive(server(), { output: { write: () => stall } })
+    const line = connect(input.port, '127.0.0.1')
+    await once(line, 'connect')
+    // Accepted behind the other one.
+    const before = await tlsClient(input.port, { ca: ca() })
+    before.socket.write(request('app', [1], 'a'))
+    await eventually(() => expect(numbersOf(input.out)).toEqual([1]))
+    const stopped = input.stop()
+    await quiet()
+    const late = await tlsClient(input.port, { socket: line, ca: ca() })
+    late.socket.write(request('app', [2], 'b'))
+    await late.closed
+    expect(before.acks()).toEqual([])
+    release()
+    await stopped
+    expect(before.acks()).toEqual(['a'])
+    expect(numbersOf(input.out)).toEqual([1])
   })
 
   it('shakes hands inside of TLS', async () => {
