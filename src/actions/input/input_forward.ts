@@ -40,7 +40,9 @@ const params = z
     heartbeat: z
       .boolean()
       .default(true)
-      .describe('Answers the heartbeats that senders send over UDP, on the same port.'),
+      .describe(
+        'Answers the heartbeats that senders send over UDP, on the same port: at most 100 a second to one address, none to ports below 1024 or to the same port number.',
+      ),
     tls_enable: z.boolean().default(false).describe('Takes connections with TLS 1.2 or newer only.'),
     crt_file: file
       .optional()
@@ -148,7 +150,9 @@ const params = z
       .min(1)
       .max(100_000)
       .default(128)
-      .describe('Connections at a time from one address. It does not hold for a Unix socket.'),
+      .describe(
+        'Connections at a time from one address; of IPv6, from one network of 64 bits. It does not hold for a Unix socket.',
+      ),
     handshake_timeout: seconds
       .default(10)
       .describe('Seconds for the handshake of TLS, and again for that of the shared key.'),

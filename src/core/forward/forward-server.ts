@@ -5,6 +5,7 @@ import type { InputRun } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { addressKey } from '../net/address-key.ts'
 import { type ConnectionSlots, createSlots } from '../net/connection-slots.ts'
 import { listen } from '../net/listener.ts'
 import { createTlsAcceptor, type TlsAcceptor } from '../net/tls-acceptor.ts'
@@ -56,6 +57,8 @@ export class ForwardServer {
   /** Connections that have not been told yet that there is room. */
   #toWake: IterableIterator<IncomingConnection> = [].values()
   #waking: NodeJS.Immediate | undefined
+  /** No connection is begun any more. */
+  #isStopping = false
   /** Bytes of requests that are not complete, of all connections. */
   #held = 0
   /** Milliseconds in which nothing was read since there was no room, and since when it is so now. */
@@ -129,6 +132,7 @@ export class ForwardServer {
   }
 
   async #stop(intake: Intake): Promise<void> {
+    this.#isStopping = true
     this.#listener?.close()
     this.#listener = undefined
     clearInterval(this.#timer)
@@ -172,13 +176,19 @@ export class ForwardServer {
   }
 
   #receive(socket: Socket): void {
-    if (this.#tls === undefined) this.#connect(socket)
+    if (this.#isStopping) socket.destroy()
+    else if (this.#tls === undefined) this.#connect(socket)
     else this.#tls.accept(socket)
   }
 
   #connect(socket: Socket): void {
     const host = this.#host
     if (host === undefined || socket.destroyed) return
+    if (this.#isStopping) {
+      // Its TLS handshake has ended only now.
+      socket.destroy()
+      return
+    }
     const connection = new IncomingConnection(socket, peerOf(socket), host)
     this.#connections.add(connection)
     socket.once('close', () => {
@@ -189,7 +199,7 @@ export class ForwardServer {
 
   #addressOf(socket: Socket): string | undefined {
     // One that is gone already counts somewhere, too.
-    return 'path' in this.#options.where ? undefined : (socket.remoteAddress ?? '')
+    return 'path' in this.#options.where ? undefined : addressKey(socket.remoteAddress ?? '')
   }
 
   #tlsAcceptor(paths: TlsPaths): TlsAcceptor {

@@ -3,6 +3,7 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dg
 import { once } from 'node:events'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { FeedooError, systemCode } from '../errors.ts'
+import { createHeartbeatGate } from './heartbeat-gate.ts'
 import { listenError } from './listen-error.ts'
 
 export interface ListenOptions {
@@ -14,7 +15,7 @@ export interface ListenOptions {
   readAhead: number
   /** Gets every connection, half-open ones stay open for writing. */
   onConnection(socket: Socket): void
-  /** The answer to a datagram, if any; without it there is no UDP. */
+  /** The answer to a datagram, if any; without it there is no UDP. Not every one is answered. */
   answer?(datagram: Buffer): Buffer | undefined
   /** An error of a socket that listens: it goes on. */
   onError(error: Error): void
@@ -96,11 +97,12 @@ async function bindUdp(
   answer: (datagram: Buffer) => Buffer | undefined,
   onError: (error: Error) => void,
 ): Promise<UdpSocket> {
+  const gate = createHeartbeatGate(port)
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   socket.on('message', (datagram: Buffer, from: RemoteInfo) => {
-    // A forged datagram may come from port 0, which cannot be answered.
-    const reply = from.port === 0 ? undefined : answer(datagram)
-    if (reply !== undefined) socket.send(reply, from.port, from.address, ignore)
+    const reply = answer(datagram)
+    if (reply === undefined || !gate.mayAnswer(from.address, from.port, performance.now())) return
+    socket.send(reply, from.port, from.address, ignore)
   })
   try {
     socket.bind({ address, port, exclusive: true })

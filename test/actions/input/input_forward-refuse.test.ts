@@ -230,7 +230,7 @@ describe('connections', () => {
     await (await from('127.0.0.3')).closed
     expect([input.refusals('max_connections'), input.refusals('max_connections_per_address')]).toEqual([1, 1])
     first.socket.destroy()
-    await eventually(() => expect(other.socket.destroyed).toBe(false))
+    expect(other.socket.destroyed).toBe(false)
     let taken = false
     while (!taken) {
       const next = await from('127.0.0.3')
@@ -238,6 +238,23 @@ describe('connections', () => {
       await Promise.race([next.closed, eventually(() => expect(next.acks()).toEqual(['a'])).catch(() => {})])
       taken = next.acks().length > 0
     }
+  })
+
+  it('from one address have room again when those before them have ended', async () => {
+    const input = await receive({ max_connections_per_address: 2 })
+    for (let round = 0; round < 3; round++) {
+      const pair = [await client(input.port), await client(input.port)]
+      for (const { socket } of pair) socket.write(request('app', [round], `${round}`))
+      await eventually(() => expect(pair.map((one) => one.acks())).toEqual([[`${round}`], [`${round}`]]))
+      // The receiver closes its side when it has seen that theirs is closed.
+      for (const { socket } of pair) socket.end()
+      await Promise.all(pair.map(({ socket }) => once(socket, 'close')))
+      await quiet()
+    }
+    expect(input.refusals('max_connections_per_address')).toBe(0)
+    const third = [await client(input.port), await client(input.port), await client(input.port)]
+    await third[2]?.closed
+    expect(input.refusals('max_connections_per_address')).toBe(1)
   })
 
   it('that hold most of the incomplete requests are closed first when they are more than max_held', async () => {
@@ -264,6 +281,41 @@ describe('datagrams', () => {
     expect(answer).toEqual(Buffer.alloc(1))
     socket.close()
     await besideGoodSender(input, async () => {})
+  })
+
+  it('that come from the same port number are not answered: they may be answers, and would go round for ever', async () => {
+    const input = await receive()
+    const [twin, other] = [createSocket('udp4'), createSocket('udp4')]
+    onTestFinished(() => {
+      twin.close()
+      other.close()
+    })
+    twin.bind({ port: input.port, address: '127.0.0.2' })
+    await once(twin, 'listening')
+    const atTwin: Buffer[] = []
+    twin.on('message', (bytes) => atTwin.push(bytes))
+    for (let i = 0; i < 3; i++) twin.send(Buffer.alloc(1), input.port, '127.0.0.1')
+    other.send(Buffer.alloc(1), input.port, '127.0.0.1')
+    // Answers keep to the order of the datagrams.
+    await once(other, 'message')
+    await quiet()
+    expect(atTwin).toEqual([])
+  })
+
+  it('in a circle with another receiver come to an end', async () => {
+    const input = await receive()
+    const other = createSocket('udp4')
+    onTestFinished(() => void other.close())
+    let answers = 0
+    other.on('message', () => {
+      answers++
+      other.send(Buffer.alloc(1), input.port, '127.0.0.1')
+    })
+    const began = performance.now()
+    for (let i = 0; i < 150; i++) other.send(Buffer.alloc(1), input.port, '127.0.0.1')
+    await eventually(() => expect(answers).toBeGreaterThanOrEqual(100))
+    await quiet()
+    expect(answers).toBeLessThanOrEqual(100 * (1 + Math.ceil((performance.now() - began) / 1000)))
   })
 
   it('are not listened for without heartbeat', async () => {
