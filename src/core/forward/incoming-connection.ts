@@ -46,6 +46,8 @@ type State = 'handshake' | 'open' | 'ending' | 'over'
 const maxOwed = 1000
 /** Milliseconds for the peer to close its side when we have closed ours. */
 const closeGrace = 1000
+/** Characters of a name in the log. */
+const maxShown = 100
 /** First byte of a TLS record that begins a handshake. */
 const tlsHandshake = 0x16
 
@@ -188,7 +190,7 @@ export class IncomingConnection {
       this.#socket.write(pong)
       if (reason !== undefined) {
         this.#hangUp()
-        this.#host.refused(this, 'auth', username === '' ? reason : `${reason}, user ${JSON.stringify(username)}`)
+        this.#host.refused(this, 'auth', username === '' ? reason : `${reason}, user ${quoted(username)}`)
         return
       }
       this.#handshake = undefined
@@ -331,6 +333,7 @@ export class IncomingConnection {
 
   #closed(): void {
     this.#state = 'over'
+    this.#answers.drop()
     this.#tellHeld(0)
     this.#reader = undefined
   }
@@ -346,4 +349,10 @@ export class IncomingConnection {
 /** Without the port: it is another one for each connection. Empty on a Unix socket. */
 function senderAt({ remoteAddress = '' }: Socket): string {
   return remoteAddress.replace(/^::ffff:/i, '')
+}
+
+/** For the log: what a stranger says is cut, and has no characters that do anything. */
+function quoted(text: string): string {
+  const cut = text.length > maxShown ? `${text.slice(0, maxShown)}...` : text
+  return JSON.stringify(cut).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }

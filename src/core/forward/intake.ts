@@ -11,7 +11,7 @@ export interface IntakeOptions {
   run: Pick<InputRun, 'emit' | 'positions'>
   /** Events that may be open, that is not safe yet, before nothing more is taken. */
   maxOpen: number
-  /** Bytes of requests that may be open. */
+  /** Bytes that requests and their events may take while they are open. */
   maxOpenBytes: number
   tagPrefix: string
   /** Ids of chunks that are remembered; 0 remembers none. */
@@ -33,6 +33,11 @@ interface Batch {
   position: Position | undefined
   answers: Answer[]
 }
+
+/** Bytes that an event takes besides those that it came in: those of an empty one are as few as two. */
+const eventBytes = 256
+/** Bytes that a request takes which comes again while it is not safe yet, besides its answer. */
+const againBytes = 256
 
 export class Intake {
   readonly #options: IntakeOptions
@@ -81,7 +86,7 @@ export class Intake {
       const timestamp = this.#options.now()
       for (const entry of untimed) entry.timestamp = timestamp
     }
-    this.#append(entries, Math.max(bytes, frame.inflatedBytes), key, answer)
+    this.#append(entries, Math.max(bytes, frame.inflatedBytes) + entries.length * eventBytes, key, answer)
     return key
   }
 
@@ -98,13 +103,12 @@ export class Intake {
     const { events, position, answers } = batch
     // A sender that is not read any more waits, as one for an answer does.
     const urgent = answers.length > 0 || this.#isFull
-    // Not the batch: events that are long written would live until the answer.
-    const { weight, bytes } = batch
+    // Events that are long written would live until the answer.
     batch.events = []
     void this.#options.run.emit(events satisfies Event[], position, urgent).then(() => {
       if (position !== undefined) this.#window.setSafe(position)
       for (const answer of batch.answers) answer.ready()
-      this.#release(weight, bytes)
+      this.#release(batch.weight, batch.bytes)
     })
   }
 
@@ -122,7 +126,11 @@ export class Intake {
     this.#options.tally.note('chunk_again', 'info', 'a chunk that came again is acknowledged, not taken again', { tag })
     if (answer === undefined) return true
     if (known === 'safe') answer.ready()
-    else known.answers.push(answer)
+    else {
+      known.answers.push(answer)
+      // What waits takes memory: a sender that comes again and again must come to an end, too.
+      this.#hold(known, 1, againBytes + answer.size)
+    }
     return true
   }
 
@@ -132,14 +140,17 @@ export class Intake {
     if (batch.events.length === 0) batch.events = entries
     else for (const entry of entries) batch.events.push(entry)
     // A request without entries counts, too: its answer waits.
-    const weight = Math.max(1, entries.length)
-    batch.weight += weight
-    batch.bytes += bytes
+    this.#hold(batch, Math.max(1, entries.length), bytes)
     if (answer !== undefined) batch.answers.push(answer)
     if (key !== undefined) {
       batch.position ??= {}
       this.#window.add(key, batch, batch.position)
     }
+  }
+
+  #hold(batch: Batch, weight: number, bytes: number): void {
+    batch.weight += weight
+    batch.bytes += bytes
     this.#open += weight
     this.#openBytes += bytes
     const { maxOpen, maxOpenBytes, onFull } = this.#options

@@ -71,6 +71,17 @@ describe('the handshake of input_forward', () => {
     await eventually(() => expect(sender.acks().at(-1)).toBe('a'))
   })
 
+  it('names a user that is refused with 100 characters at most, none of which does anything', async () => {
+    const input = await receive(withUsers)
+    const { sender, helo } = await greeted(input.port)
+    const username = `\u001b[2Jx\u202ey\n${'z'.repeat(5000)}`
+    sender.socket.write(encodePing(helo, { ...me, username, password: 'p' }).ping)
+    await sender.closed
+    const [line] = input.lines.filter(({ kind }) => kind === 'auth')
+    const shown = `"\\u001b[2Jx\\u{202e}y\\n${'z'.repeat(92)}..."`
+    expect(line?.msg).toBe(`closed a connection: username/password mismatch, user ${shown}`)
+  })
+
   it('goes on while no events are taken', async () => {
     let release = () => {}
     const stall = new Promise<void>((resolve) => {
@@ -177,7 +188,7 @@ describe('the configuration of the handshake', () => {
     [
       'CVE-2025-12969: users without a shared key',
       { users: { a: 'b' } },
-      '`users` protect nothing without `shared_key`',
+      'users: they protect nothing without `shared_key`',
     ],
     ['CVE-2025-12969: users with an empty shared key', { users: { a: 'b' }, shared_key: '' }, 'empty shared key'],
     ['an empty shared key', { shared_key: '' }, 'empty shared key'],
@@ -191,7 +202,7 @@ describe('the configuration of the handshake', () => {
         ],
         shared_key: 'k',
       },
-      'twice',
+      'users.1.username: this user is named a second time',
     ],
     ['an empty password', { users: { a: '' }, shared_key: 'k' }, 'users'],
     ['tls_enable without files', { tls_enable: true }, '`crt_file`'],
