@@ -116,6 +116,8 @@ export interface Lint {
   /** Offset in the parameter's text, when the warning is about one place in it. */
   index?: number
   message: string
+  /** An error keeps feedoo from starting and from reloading. A warning unless it is said. */
+  severity?: 'error' | 'warning'
 }
 
 interface Spec<Kind extends string, Params extends z.ZodObject, Instance> {
@@ -128,7 +130,10 @@ interface Spec<Kind extends string, Params extends z.ZodObject, Instance> {
   details?: string
   params: Params
   examples: readonly [Example, ...Example[]]
-  /** What is allowed but unwise in valid parameters; `feedoo check` shows it as a warning. */
+  /**
+   * What is allowed but unwise in valid parameters, or, as an error, what they name cannot be used. For
+   * `feedoo check`, start and reload alike; it may read files, and leaves no trace.
+   */
   lint?(params: z.output<Params>): readonly Lint[]
   create(params: z.output<Params>, context: ActionContext): Instance
 }
@@ -148,7 +153,7 @@ export type ActionSpec = {
   readonly details?: string
   readonly params: z.ZodObject
   readonly examples: readonly Example[]
-  /** Warnings about parameters that `params` accepts. */
+  /** Warnings, and errors, about parameters that `params` accepts. */
   readonly lint: (raw: unknown) => readonly Lint[]
   /** Validates `raw` and builds the action. Throws a ZodError for parameters that `feedoo check` would refuse. */
   readonly build: (raw: unknown, context: ActionContext) => BuiltAction

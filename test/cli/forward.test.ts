@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { readAck } from '../../src/protocol/forward-writer.ts'
 import { makeCertificates } from '../helpers/certificates.ts'
 import { Daemon, scratchFolder } from '../helpers/daemon.ts'
@@ -31,20 +31,38 @@ test('a port in use is one clear line and exit code 1', async () => {
 test('users without a shared key are pointed at, with exit code 2', async () => {
   const daemon = await Daemon.start(pipeline('port: 0, users: { a: b }'), await scratchFolder())
   expect(await daemon.exit()).toBe(2)
-  expect(daemon.stderr).toContain('`users` protect nothing without `shared_key`')
+  expect(daemon.stderr).toContain('`users`: they protect nothing without `shared_key`')
 })
 
-test.skipIf(!hasOpenssl)('a key of another certificate is one clear line and exit code 2 (needs openssl)', async () => {
-  const certificates = makeCertificates()
-  const { crt } = certificates.server
-  const { key } = certificates.client
-  const parameters = `port: 0, tls_enable: true, crt_file: "${crt}", key_file: "${key}"`
-  const daemon = await Daemon.start(pipeline(parameters), await scratchFolder())
-  expect(await daemon.exit()).toBe(2)
-  certificates.remove()
-  expect(daemon.logs()).toMatchObject([{ level: 'fatal', code: 'CONFIG_INVALID' }])
-  expect(daemon.stderr).toContain('does not belong to the certificate in crt_file')
-})
+test.skipIf(!hasOpenssl)(
+  'a key of another certificate is pointed at, by start, check and reload (needs openssl)',
+  async () => {
+    const certificates = makeCertificates()
+    onTestFinished(() => certificates.remove())
+    const { crt, key } = certificates.server
+    const folder = await scratchFolder()
+    const file = join(folder, 'feedoo.yaml')
+    const yaml = (key: string) => pipeline(`port: 0, tls_enable: true, crt_file: "${crt}", key_file: "${key}"`)
+    const column = (yaml('').split('\n')[3] ?? '').indexOf('key_file: ') + 'key_file: '.length + 1
+    const error = `feedoo.yaml:4:${column}: error: \`key_file\`: ${certificates.client.key} does not belong to the certificate`
+
+    const start = await Daemon.start(yaml(certificates.client.key), folder)
+    expect(await start.exit()).toBe(2)
+    expect(start.stderr).toContain(error)
+    const check = new Daemon(['check', '-c', file])
+    expect(await check.exit()).toBe(2)
+    expect(check.stderr).toContain(error)
+
+    const running = await Daemon.start(yaml(key), folder)
+    const { port } = await running.logged(/^listens$/)
+    await running.logged(/runs agents/)
+    await writeFile(file, yaml(certificates.client.key).replaceAll('{dir}', folder))
+    running.signal('SIGHUP')
+    expect((await running.logged(/does not belong/)).msg).toContain(error)
+    // The port is still there.
+    await once(connect(Number(port), '127.0.0.1'), 'connect')
+  },
+)
 
 test('SIGTERM answers what was taken, ends the connections and exits with 0; the port is free for the next one', async () => {
   const folder = await scratchFolder()

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { defineAction, type Lint } from '../../core/action.ts'
 import { ForwardServer } from '../../core/forward/forward-server.ts'
 import { isLoopback } from '../../core/loopback.ts'
+import { lintPemFiles } from '../../core/net/pem-files.ts'
 
 const MiB = 1024 * 1024
 
@@ -166,7 +167,7 @@ const params = z
   .superRefine((it, context) => {
     const mistake = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })
     if (it.users !== undefined && it.shared_key === undefined) {
-      mistake('users', '`users` protect nothing without `shared_key`: set one')
+      mistake('users', 'they protect nothing without `shared_key`: set one')
     }
     if (it.tls_enable && it.unix_path !== undefined) mistake('tls_enable', 'there is no TLS on a Unix socket')
     if (it.tls_enable && it.crt_file === undefined) mistake('tls_enable', '`tls_enable` needs `crt_file`')
@@ -174,8 +175,11 @@ const params = z
     for (const key of ['crt_file', 'key_file', 'ca_file'] as const) {
       if (it[key] !== undefined && !it.tls_enable) mistake(key, `\`${key}\` needs \`tls_enable: true\``)
     }
-    if (Array.isArray(it.users) && usersOf(it.users).size < it.users.length) {
-      mistake('users', 'a user is named twice')
+    const names = Array.isArray(it.users) ? it.users.map(({ username }) => username) : []
+    for (const [i, name] of names.entries()) {
+      if (names.indexOf(name) === i) continue
+      const message = 'this user is named a second time'
+      context.addIssue({ code: 'custom', path: ['users', i, 'username'], message })
     }
   })
 
@@ -210,9 +214,11 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
     },
   ],
   lint(it): readonly Lint[] {
-    if (it.unix_path !== undefined || isLoopback(it.host)) return []
-    if (it.shared_key !== undefined || it.ca_file !== undefined) return []
+    const mistakes = it.tls_enable ? lintPemFiles({ cert: it.crt_file, key: it.key_file, ca: it.ca_file }) : []
+    if (it.unix_path !== undefined || isLoopback(it.host)) return mistakes
+    if (it.shared_key !== undefined || it.ca_file !== undefined) return mistakes
     return [
+      ...mistakes,
       {
         path: ['host'],
         message: `everyone who reaches port ${it.port} may send events: set shared_key, or ca_file with tls_enable`,

@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { hostname as ownHostname } from 'node:os'
 import { z } from 'zod'
-import { defineAction } from '../../core/action.ts'
+import { defineAction, type Lint } from '../../core/action.ts'
 import { FeedooError } from '../../core/errors.ts'
-import { checkClientTls, clientTls } from '../../core/net/client-tls.ts'
+import { clientTls } from '../../core/net/client-tls.ts'
 import { connectForward, type ForwardTarget } from '../../core/net/forward-connection.ts'
 import { createFrameCutter } from '../../core/net/forward-frames.ts'
 import { createSender } from '../../core/net/forward-sender.ts'
 import { ForwardTargets } from '../../core/net/forward-targets.ts'
+import { lintPemFiles, type PemPaths, readPemFiles } from '../../core/net/pem-files.ts'
 import { outputParams } from '../../core/params.ts'
 
 const port = z.int().min(1).max(65_535)
@@ -189,19 +190,20 @@ a renewed one needs no restart.`,
       out: [{ tag: 'web', timestamp: 1600000000, record: { log: 'no alert: it is not sent' } }],
     },
   ],
-  lint({ tls_enable, tls_verify }) {
-    if (!tls_enable || tls_verify) return []
+  lint(it): readonly Lint[] {
+    if (!it.tls_enable) return []
+    const mistakes = lintPemFiles(pemPathsOf(it))
+    if (it.tls_verify) return mistakes
     return [
+      ...mistakes,
       { path: ['tls_verify'], message: 'whoever stands on the way can pass for the receiver: set ca_file instead' },
     ]
   },
   create(params, { clock, log, deadLetter }) {
     const { shared_key, username, password, keepalive, heartbeat } = params
     const tlsFiles = {
+      ...pemPathsOf(params),
       verify: params.tls_verify,
-      caFile: params.ca_file,
-      crtFile: params.crt_file,
-      keyFile: params.key_file,
       serverName: params.server_name,
     }
     const settings = {
@@ -243,7 +245,8 @@ a renewed one needs no restart.`,
     })
     return {
       async open() {
-        if (params.tls_enable) checkClientTls(tlsFiles)
+        // Again: the files may have changed since the configuration was checked.
+        if (params.tls_enable) readPemFiles(tlsFiles)
       },
       write,
       async close() {
@@ -252,6 +255,10 @@ a renewed one needs no restart.`,
     }
   },
 })
+
+function pemPathsOf({ ca_file, crt_file, key_file }: z.output<typeof params>): PemPaths {
+  return { ca: ca_file, cert: crt_file, key: key_file }
+}
 
 function targetsOf({ host, hosts, port, unix_path }: z.output<typeof params>): ForwardTarget[] {
   if (unix_path !== undefined) return [{ name: unix_path, path: unix_path }]

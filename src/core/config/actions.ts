@@ -46,15 +46,19 @@ export function checkAction(tree: Tree, scope: ActionScope): CheckedAction | und
   }
   const raw = validate(params, subject, owner, reporter)
   if (raw === undefined || label === undefined) return { tree, spec, config: undefined }
-  for (const lint of spec.lint(raw)) {
-    const { path, message, index } = lint
+  let isGood = true
+  for (const { path, message, index, severity } of spec.lint(raw)) {
     const place = placeOf(
       { path, on: path.length === 0 ? 'subject' : 'value', ...(index === undefined ? {} : { index }) },
       params,
       owner,
     )
-    reporter.warn(place, message)
+    if (severity === 'error') {
+      reporter.error(place, message)
+      isGood = false
+    } else reporter.warn(place, message)
   }
+  if (!isGood) return { tree, spec, config: undefined }
   return {
     tree,
     spec,

@@ -1,9 +1,8 @@
 // The key and certificates of a TLS server, read again when their files change.
-import { X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import { FeedooError, messageOf, systemCode } from '../errors.ts'
-import { fileReason } from '../file-reason.ts'
+import { statSync } from 'node:fs'
+import type { SecureContextOptions } from 'node:tls'
+import { systemCode } from '../errors.ts'
+import { readPemFiles } from './pem-files.ts'
 
 export interface TlsPaths {
   key: string
@@ -55,37 +54,5 @@ function fileStamp(path: string): string {
 }
 
 function readAll(paths: TlsPaths): SecureContextOptions {
-  const cert = read('crt_file', paths.cert)
-  const key = read('key_file', paths.key)
-  checkCertificate('crt_file', paths.cert, cert)
-  attempt({ key }, `key_file: ${paths.key} holds no private key without a passphrase, in PEM form`)
-  attempt({ key, cert }, `key_file: ${paths.key} does not belong to the certificate in crt_file, ${paths.cert}`)
-  if (paths.ca === undefined) return { key, cert, minVersion: 'TLSv1.2' }
-  const ca = read('ca_file', paths.ca)
-  checkCertificate('ca_file', paths.ca, ca)
-  return { key, cert, ca, minVersion: 'TLSv1.2' }
-}
-
-function read(name: string, path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    throw new FeedooError('CONFIG_INVALID', `${name}: cannot read ${path}: ${fileReason(cause)}`, { cause })
-  }
-}
-
-function checkCertificate(name: string, path: string, pem: Buffer): void {
-  try {
-    new X509Certificate(pem)
-  } catch (cause) {
-    throw new FeedooError('CONFIG_INVALID', `${name}: ${path} holds no certificate in PEM form`, { cause })
-  }
-}
-
-function attempt(options: SecureContextOptions, message: string): void {
-  try {
-    createSecureContext(options)
-  } catch (cause) {
-    throw new FeedooError('CONFIG_INVALID', `${message} (${messageOf(cause)})`, { cause })
-  }
+  return { ...readPemFiles(paths), minVersion: 'TLSv1.2' }
 }
