@@ -16,7 +16,7 @@ const free = {
   /** Any key, any value below. */
   anything: ['input_dummy data'],
   /** Any key, but values of one type. */
-  keys: ['filter_rename keys'],
+  keys: ['filter_rename keys', 'input_forward users'],
 }
 
 describe('one changed key or type in an example is always caught', () => {
