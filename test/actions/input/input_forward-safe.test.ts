@@ -339,17 +339,32 @@ describe('back-pressure of input_forward', () => {
     await eventually(() => expect([sender.acks(), half.acks()]).toEqual([['a'], ['h']]))
   })
 
+  it('does not close a sender that only waits for an acknowledgement, though there is room', async () => {
+    const output = slowOutput()
+    const input = await receive({ idle_timeout: 0.3 }, { output: output.made })
+    const sender = await client(input.port)
+    sender.socket.write(request('app', [1], 'a'))
+    await eventually(() => expect(output.waiting()).toBe(1))
+    await new Promise((resolve) => setTimeout(resolve, 900))
+    expect(input.refusals('idle_timeout')).toBe(0)
+    output.release()
+    await eventually(() => expect(sender.acks()).toEqual(['a']))
+  })
+
   it('does not count the time in which a sender of many requests is not read, as it is owed many answers', async () => {
     const output = slowOutput()
-    const input = await receive({ frame_timeout: 0.3 }, { output: output.made })
+    const input = await receive({ frame_timeout: 1 }, { output: output.made })
     const sender = await client(input.port)
-    const ids = range(0, 2000).map(String)
+    // As many as may be owed, and then no whole request.
+    const ids = range(0, 1000).map(String)
     const last = request('app', [0], 'last')
     sender.socket.write(Buffer.concat([...ids.map((id) => request('app', [1], id)), last.subarray(0, 20)]))
     await eventually(() => expect(input.out).toHaveLength(1000))
-    await new Promise((resolve) => setTimeout(resolve, 900))
+    await new Promise((resolve) => setTimeout(resolve, 1300))
     output.release()
     await eventually(() => expect(sender.acks()).toEqual(ids))
+    // Two looks at the times.
+    await new Promise((resolve) => setTimeout(resolve, 200))
     sender.socket.write(last.subarray(20))
     await eventually(() => expect(sender.acks().at(-1)).toBe('last'))
   })
