@@ -12,17 +12,14 @@ import { messageOf, systemCode } from '../errors.ts'
 import { Answers } from './answers.ts'
 import { type ChunkKey, isContentHash } from './chunk-window.ts'
 import type { Intake } from './intake.ts'
+import { Patience, type PatienceLimits } from './patience.ts'
 import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
 
-export interface ConnectionLimits {
+export interface ConnectionLimits extends PatienceLimits {
   /** Bytes of one request. */
   maxFrame: number
   maxTag: number
   forward: Pick<ForwardLimits, 'maxDepth' | 'maxInflatedBytes' | 'maxRatio'>
-  /** Milliseconds. */
-  handshakeTimeout: number
-  idleTimeout: number
-  frameTimeout: number
 }
 
 /** What the connections of a server share. */
@@ -46,6 +43,10 @@ type State = 'handshake' | 'open' | 'ending' | 'over'
 const maxOwed = 1000
 /** Milliseconds for the peer to close its side when we have closed ours. */
 const closeGrace = 1000
+const tooLong = {
+  frame_timeout: 'a request took too long from its first byte to its last',
+  idle_timeout: 'nothing was sent, or an acknowledgement not taken, for too long',
+}
 /** Characters of a name in the log. */
 const maxShown = 100
 /** First byte of a TLS record that begins a handshake. */
@@ -57,6 +58,7 @@ export class IncomingConnection {
   readonly #socket: Socket
   readonly #host: ConnectionHost
   readonly #answers: Answers
+  readonly #patience: Patience
   #state: State = 'open'
   #handshake: ServerHandshake | undefined
   /** Whose chunks these are: agents that send the same content give it the same id. */
@@ -68,14 +70,6 @@ export class IncomingConnection {
   #isJson = false
   /** Bytes told to the host as held. */
   #held = 0
-  /** Reading time of the last byte, in or out. */
-  #activeAt: number
-  /** Reading time of the first byte of the request that is not complete. */
-  #frameSince: number | undefined
-  readonly #startedAt = performance.now()
-  #isPaused = false
-  /** Reading time. */
-  #pausedAt = 0
   /** The peer has sent everything. */
   #hasEnded = false
 
@@ -84,7 +78,7 @@ export class IncomingConnection {
     this.peer = peer
     this.#host = host
     this.#sender = senderAt(socket)
-    this.#activeAt = host.readingTime()
+    this.#patience = new Patience(host.limits, () => host.readingTime())
     this.#answers = new Answers(
       (bytes, done) => this.#write(bytes, done),
       () => this.#written(),
@@ -115,19 +109,13 @@ export class IncomingConnection {
 
   /** Refuses a peer that took too long. `now` is performance.now(). */
   checkTime(now: number): void {
-    const { limits } = this.#host
     if (this.#state === 'handshake') {
-      if (now - this.#startedAt > limits.handshakeTimeout) this.refuse('handshake_timeout', 'no handshake in time')
+      if (this.#patience.isHandshakeLate(now)) this.refuse('handshake_timeout', 'no handshake in time')
       return
     }
     if (this.#state !== 'open') return
-    const time = this.#host.readingTime()
-    if (this.#frameSince !== undefined && !this.#isPaused) {
-      if (time - this.#frameSince <= limits.frameTimeout) return
-      this.refuse('frame_timeout', 'a request took too long from its first byte to its last')
-    } else if (time - this.#activeAt > limits.idleTimeout && !this.#waitsForUs()) {
-      this.refuse('idle_timeout', 'nothing was sent, or an acknowledgement not taken, for too long')
-    }
+    const kind = this.#patience.exceeded(this.#waitsForUs())
+    if (kind !== undefined) this.refuse(kind, tooLong[kind])
   }
 
   refuse(kind: string, message: string): void {
@@ -159,7 +147,7 @@ export class IncomingConnection {
 
   #data(bytes: Buffer): void {
     if (this.#state !== 'open' && this.#state !== 'handshake') return
-    this.#activeAt = this.#host.readingTime()
+    this.#patience.active()
     if (!this.#hasBegun && bytes[0] === tlsHandshake) {
       this.refuse('tls', 'a client that speaks TLS on a port without it')
       return
@@ -214,7 +202,7 @@ export class IncomingConnection {
         while (this.#mayRead()) {
           const bytes = reader.take()
           if (bytes === undefined) break
-          this.#frameSince = undefined
+          this.#patience.complete()
           const frame = this.#isJson ? decodeJsonForward(bytes) : decodeForward(bytes, limits.forward)
           if (frame !== undefined) this.#accept(frame, bytes.length)
         }
@@ -231,8 +219,8 @@ export class IncomingConnection {
   #noteIncomplete(): void {
     const pending = this.#reader?.pending ?? 0
     this.#tellHeld(pending)
-    if (pending === 0) this.#frameSince = undefined
-    else this.#frameSince ??= this.#host.readingTime()
+    if (pending === 0) this.#patience.complete()
+    else this.#patience.incomplete()
   }
 
   #accept(frame: ForwardFrame, bytes: number): void {
@@ -264,15 +252,12 @@ export class IncomingConnection {
 
   #readOrPause(): void {
     const shouldPause = !this.#mayRead()
-    if (shouldPause === this.#isPaused || this.#state !== 'open') return
-    this.#isPaused = shouldPause
-    const time = this.#host.readingTime()
+    if (shouldPause === this.#patience.isPaused || this.#state !== 'open') return
     if (shouldPause) {
-      this.#pausedAt = time
+      this.#patience.pause()
       this.#socket.pause()
     } else {
-      // The rest of a request could not come in the meantime.
-      if (this.#frameSince !== undefined) this.#frameSince += time - this.#pausedAt
+      this.#patience.resume()
       this.#socket.resume()
     }
   }
@@ -290,10 +275,10 @@ export class IncomingConnection {
   }
 
   #written(): void {
-    this.#activeAt = this.#host.readingTime()
+    this.#patience.active()
     if (this.#state === 'ending') this.finish()
-    else if (this.#hasEnded && !this.#isPaused) this.#finishRead()
-    else if (this.#isPaused && this.#answers.length <= maxOwed / 2) this.update()
+    else if (this.#hasEnded && !this.#patience.isPaused) this.#finishRead()
+    else if (this.#patience.isPaused && this.#answers.length <= maxOwed / 2) this.update()
   }
 
   /** The peer has sent everything: it gets what it is owed. */
