@@ -1,4 +1,5 @@
 // What is wrong in a configuration, where, and what to write instead: as data, and printed as a compiler would.
+import { maskedLine } from './secrets.ts'
 import { lineText, type Place, position } from './source.ts'
 
 export type Severity = 'error' | 'warning'
@@ -13,7 +14,7 @@ export interface Diagnostic {
   message: string
   /** What to write instead. */
   hint?: string
-  /** The line itself; undefined when the file could not be read. */
+  /** The line itself, without secrets; undefined when the file could not be read. */
   sourceLine?: string
   /** How many characters the mistake is long, at least 1. */
   length: number
@@ -25,9 +26,13 @@ const shownAfter = 60
 
 export function diagnosticAt(place: Place, severity: Severity, message: string, hint?: string): Diagnostic {
   const { line, column } = position(place)
-  const sourceLine = lineText(place.source, line)
+  const written = lineText(place.source, line)
+  const sourceLine = maskedLine(place.source.text, line)
   const [firstLine = ''] = place.source.text.slice(place.start, place.end).split(/\r?\n/, 1)
-  const length = Math.max(1, Array.from(firstLine.trimEnd()).length)
+  const wholeLength = Math.max(1, Array.from(firstLine.trimEnd()).length)
+  // Nor is it told how long a secret is.
+  const shown = Array.from(sourceLine).length - column + 1
+  const length = sourceLine === written ? wholeLength : Math.max(1, Math.min(wholeLength, shown))
   return {
     severity,
     file: place.source.file,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { numberHint } from './core-schema.ts'
 import { quotesForgotten } from './interpolate.ts'
 import { didYouMean, nearest } from './nearest.ts'
+import { isSecretKey } from './secrets.ts'
 import { type MapTree, type Path, type Tree, treeAt } from './tree.ts'
 
 export type Issue = z.core.$ZodIssue
@@ -126,7 +127,7 @@ function explainValue(
     const nothing = value.kind === 'scalar' && value.value === null && value.text === ''
     return mistake(
       `${name} wants ${type}${nothing ? ' and has no value' : `, not ${describe(value)}`}`,
-      typeHint(type, value),
+      typeHint(type, value, path),
     )
   }
   switch (issue.code) {
@@ -187,7 +188,9 @@ function bound(issue: Bound, value: Tree): string {
   return `must be ${limitText} ${limit}, not ${describe(value)}`
 }
 
-function typeHint(type: string, value: Tree): string | undefined {
+function typeHint(type: string, value: Tree, path: Path): string | undefined {
+  if (value.kind === 'scalar' && value.secret && !value.interpolated && type.includes('text')) return 'put it in quotes'
+  if (isSecret(path)) return undefined
   if (value.kind === 'map')
     return quotesForgotten(value) ?? (type === 'a list' ? 'begin each item with "- "' : undefined)
   if (value.kind === 'list' || value.secret) return undefined
@@ -199,10 +202,16 @@ function typeHint(type: string, value: Tree): string | undefined {
   return type === 'a list' ? `write a list: [${shorten(text)}]` : undefined
 }
 
-/** A value in a sentence; never one from the environment. */
+function isSecret(path: Path): boolean {
+  return path.some((key) => typeof key === 'string' && isSecretKey(key))
+}
+
+/** A value in a sentence; never a secret, or one from the environment. */
 function describe(tree: Tree): string {
   if (tree.kind !== 'scalar') return `a ${tree.kind}`
-  if (tree.secret) return 'what the environment gives'
+  if (tree.secret && tree.interpolated) return 'what the environment gives'
+  if (tree.secret)
+    return tree.value === null ? 'null' : typeof tree.value === 'string' ? 'another text' : `a ${typeof tree.value}`
   if (typeof tree.value === 'string') return `the text "${shorten(tree.value)}"`
   if (tree.value === null) return 'null'
   return typeof tree.value === 'number' ? `the number ${tree.text}` : tree.text

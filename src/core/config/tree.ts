@@ -15,7 +15,7 @@ export interface ScalarTree {
   readonly plain: boolean
   /** Something was put in for a `{variable}` or a `${NAME}`. */
   readonly interpolated: boolean
-  /** It came from the environment: it may be a secret and is never shown. */
+  /** It is a secret by its key, or came from the environment and may be one: it is never shown. */
   readonly secret: boolean
   /** What should stand here is not known, which is reported already: nothing that follows from it is. */
   readonly broken: boolean
@@ -80,6 +80,15 @@ export function without(tree: MapTree, ...keys: readonly string[]): MapTree {
 
 export function textOf(tree: Tree | undefined): string | undefined {
   return tree?.kind === 'scalar' && typeof tree.value === 'string' ? tree.value : undefined
+}
+
+/** A copy with other scalars. */
+export function mapScalars(tree: Tree, change: (scalar: ScalarTree) => ScalarTree): Tree {
+  if (tree.kind === 'scalar') return change(tree)
+  if (tree.kind === 'list') return { ...tree, items: tree.items.map((item) => mapScalars(item, change)) }
+  const entries = new Map<string, Entry>()
+  for (const [key, { key: at, value }] of tree.entries) entries.set(key, { key: at, value: mapScalars(value, change) })
+  return { ...tree, entries }
 }
 
 /** Calls `visit` with every scalar and its path. */

@@ -4,6 +4,7 @@ import { type EventRecord, isPlainObject, setOwn } from '../event.ts'
 import { isOctalLike, numberHint, readBoolean, resolvePlain } from './core-schema.ts'
 import { explain, type Issue, type Mistake, type Subject } from './explain.ts'
 import type { Reporter } from './reporter.ts'
+import { markSecrets } from './secrets.ts'
 import type { Place } from './source.ts'
 import { eachScalar, keyAt, type MapTree, type Path, type ScalarTree, toValue, treeAt } from './tree.ts'
 
@@ -11,7 +12,13 @@ import { eachScalar, keyAt, type MapTree, type Path, type ScalarTree, toValue, t
  * The values as written, with the spellings understood that only the spec can tell (`yes` where a boolean is
  * wanted); undefined when there was an error. `owner` is where a missing key is reported.
  */
-export function validate(tree: MapTree, subject: Subject, owner: Place, reporter: Reporter): EventRecord | undefined {
+export function validate(
+  written: MapTree,
+  subject: Subject,
+  owner: Place,
+  reporter: Reporter,
+): EventRecord | undefined {
+  const tree = markSecrets(written)
   const raw = toValue(tree)
   if (!isPlainObject(raw)) return undefined
   const issues = settle(subject.schema, raw, tree)
@@ -105,8 +112,10 @@ function checkOctals(schema: z.ZodObject, raw: EventRecord, tree: MapTree, repor
       reporter.error(scalar.at, message, scalar.secret ? 'leave out the leading 0' : numberHint(scalar.text))
       well = false
     } else if (!refusesText && !refusesNumber) {
-      const hint = `to keep it as text, write "${scalar.text}"`
-      reporter.warn(scalar.at, `${scalar.text} is read as the number ${scalar.value}`, hint)
+      const text = scalar.secret ? 'this' : scalar.text
+      const number = scalar.secret ? 'a number' : `the number ${scalar.value}`
+      const hint = scalar.secret ? 'to keep it as text, put it in quotes' : `to keep it as text, write "${text}"`
+      reporter.warn(scalar.at, `${text} is read as ${number}`, hint)
     }
   })
   return well
