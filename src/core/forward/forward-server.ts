@@ -14,6 +14,7 @@ import { listenUnix } from '../net/unix-listener.ts'
 import { createTallyLog, type TallyLog } from '../tally-log.ts'
 import { type ConnectionHost, type ConnectionLimits, IncomingConnection } from './incoming-connection.ts'
 import { Intake, type IntakeOptions } from './intake.ts'
+import { peerOf } from './peer.ts'
 
 export interface ForwardServerOptions {
   where: { host: string; port: number; heartbeat: boolean } | { path: string; mode: number }
@@ -257,11 +258,6 @@ export class ForwardServer {
     for (const connection of this.#connections) if (most === undefined || connection.held > most.held) most = connection
     most?.refuse('max_held', 'incomplete requests of all connections take too much memory, and its own takes most')
   }
-}
-
-/** For people. A Unix socket has no address, nor has a connection that is gone already. */
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return remoteAddress === undefined ? 'no address' : `${remoteAddress}:${remotePort}`
 }
 
 /** Milliseconds between two looks at the times of the connections. */

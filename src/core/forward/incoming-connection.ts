@@ -13,6 +13,7 @@ import { Answers } from './answers.ts'
 import { type ChunkKey, isContentHash } from './chunk-window.ts'
 import type { Intake } from './intake.ts'
 import { Patience, type PatienceLimits } from './patience.ts'
+import { quoted, senderAt } from './peer.ts'
 import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
 
 export interface ConnectionLimits extends PatienceLimits {
@@ -47,8 +48,6 @@ const tooLong = {
   frame_timeout: 'a request took too long from its first byte to its last',
   idle_timeout: 'nothing was sent, or an acknowledgement not taken, for too long',
 }
-/** Characters of a name in the log. */
-const maxShown = 100
 /** First byte of a TLS record that begins a handshake. */
 const tlsHandshake = 0x16
 
@@ -329,15 +328,4 @@ export class IncomingConnection {
     this.#held = bytes
     this.#host.held(more)
   }
-}
-
-/** Without the port: it is another one for each connection. Empty on a Unix socket. */
-function senderAt({ remoteAddress = '' }: Socket): string {
-  return remoteAddress.replace(/^::ffff:/i, '')
-}
-
-/** For the log: what a stranger says is cut, and has no characters that do anything. */
-function quoted(text: string): string {
-  const cut = text.length > maxShown ? `${text.slice(0, maxShown)}...` : text
-  return JSON.stringify(cut).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }
