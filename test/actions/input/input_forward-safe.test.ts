@@ -244,6 +244,25 @@ describe('a chunk that comes again', () => {
     expect(numbersOf(input.out)).toEqual([1])
   })
 
+  it('is the same one while its acknowledgement waits behind another', async () => {
+    let stall: Promise<void> | undefined
+    let release = () => {}
+    const input = await receive({}, { output: { write: async () => await stall } })
+    const sender = await client(input.port)
+    sender.socket.write(request('app', [1], contentHash))
+    await eventually(() => expect(sender.acks()).toHaveLength(1))
+    stall = new Promise((resolve) => {
+      release = resolve
+    })
+    const again = await client(input.port)
+    const known = request('app', [1], contentHash)
+    again.socket.write(Buffer.concat([request('app', [2], 'b'), known, known, request('app', [3])]))
+    await eventually(() => expect(numbersOf(input.out)).toContain(3))
+    release()
+    await eventually(() => expect(again.acks()).toEqual(['b', contentHash, contentHash]))
+    expect(numbersOf(input.out)).toEqual([1, 2, 3])
+  })
+
   it('on another connection, after a cut, is known: the acknowledgement may not have come', async () => {
     const input = await receive()
     for (const send of [2, 1, 1]) {
