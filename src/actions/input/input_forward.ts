@@ -244,8 +244,12 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
             },
       limits: {
         maxFrame: it.max_frame,
-        maxTag: it.max_tag,
-        forward: { maxDepth: it.max_depth, maxInflatedBytes: it.max_decompressed, maxRatio: it.max_ratio },
+        forward: {
+          maxTag: it.max_tag,
+          maxDepth: it.max_depth,
+          maxInflatedBytes: it.max_decompressed,
+          maxRatio: it.max_ratio,
+        },
         handshakeTimeout: it.handshake_timeout * 1000,
         idleTimeout: it.idle_timeout * 1000,
         frameTimeout: it.frame_timeout * 1000,

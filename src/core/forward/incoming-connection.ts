@@ -19,8 +19,7 @@ import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
 export interface ConnectionLimits extends PatienceLimits {
   /** Bytes of one request. */
   maxFrame: number
-  maxTag: number
-  forward: Pick<ForwardLimits, 'maxDepth' | 'maxInflatedBytes' | 'maxRatio'>
+  forward: Pick<ForwardLimits, 'maxTag' | 'maxDepth' | 'maxInflatedBytes' | 'maxRatio'>
 }
 
 /** What the connections of a server share. */
@@ -202,7 +201,7 @@ export class IncomingConnection {
           const bytes = reader.take()
           if (bytes === undefined) break
           this.#patience.complete()
-          const frame = this.#isJson ? decodeJsonForward(bytes) : decodeForward(bytes, limits.forward)
+          const frame = this.#isJson ? decodeJsonForward(bytes, limits.forward) : decodeForward(bytes, limits.forward)
           if (frame !== undefined) this.#accept(frame, bytes.length)
         }
       } catch (error) {
@@ -223,9 +222,6 @@ export class IncomingConnection {
   }
 
   #accept(frame: ForwardFrame, bytes: number): void {
-    if (Buffer.byteLength(frame.tag) > this.#host.limits.maxTag) {
-      throw new ProtocolError('bad_tag', `The tag is longer than ${this.#host.limits.maxTag} bytes`)
-    }
     const { chunk } = frame.option
     const { intake } = this.#host
     if (this.#answers.length === 0 && this.#unconfirmed.length > 0) {
