@@ -38,8 +38,7 @@ it('a connection that is gone holds no answers, though its events are not safe',
   new IncomingConnection(socket, 'peer', {
     limits: {
       maxFrame: 1000,
-      maxTag: 100,
-      forward: { maxDepth: 10, maxInflatedBytes: 1000, maxRatio: 10 },
+      forward: { maxTag: 100, maxDepth: 10, maxInflatedBytes: 1000, maxRatio: 10 },
       handshakeTimeout: 1000,
       idleTimeout: 1000,
       frameTimeout: 1000,
