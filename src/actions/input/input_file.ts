@@ -18,8 +18,8 @@ export const inputFile = defineAction({
   summary: 'Reads files, one event a line as `{"log": line}`, and follows them as they grow and are rotated.',
   details: `Each line is read exactly once and in order, whatever becomes of its file: it grows, is renamed, is copied and
 truncated, is deleted and its inode given to another file. A file is known by its inode and its first bytes, and a
-position is where the last whole line ended; a pipeline that is
-started again, or changed by a reload, goes on from there. A new process begins anew.
+position is where the last whole line ended. A pipeline that is started again, or changed by a reload, goes on from
+there; a new process begins anew.
 
 A line without its newline is held until the newline comes. It is sent as it is when nothing more will come: with
 \`once\`, at the end of a compressed file, and when a file that was rotated or deleted is left alone.
