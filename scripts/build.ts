@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 /** What is loaded by its path, by the daemon itself, by plugins or by tests: a file of that path. The rest is chunks. */
 const entries = ['main', 'index', 'testing', 'actions/index', 'core/worker', 'core/plugin-hook', 'core/registry']
 /** Packages that are loaded from node_modules: those with native code, or that look for files beside their own. */
-const external: string[] = []
+const external = ['better-sqlite3']
 
 const src = fileURLToPath(new URL('../src', import.meta.url))
 const dist = fileURLToPath(new URL('../dist', import.meta.url))
