@@ -4,6 +4,8 @@ import type { Clock } from './clock.ts'
 import { FeedooError } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
+import type { Memory } from './state/memory.ts'
+import type { Timeline } from './timeline.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
@@ -48,6 +50,18 @@ export interface EventFilter {
   open?(): Promise<void>
   /** Takes one event and emits zero to many, synchronously. It may change the event it is given until it emits it. */
   apply(event: Event, emit: Emit): void
+  /**
+   * A filter that acts by the clock: the pipeline time, in Unix seconds, of its next `tick`; Infinity for none. Read
+   * after each `apply`, `tick` and `restore`, so cheap.
+   */
+  readonly due?: number
+  /**
+   * The clock has reached `due`, which is `now`: `context.time.now` says so too. What it emits has that timestamp.
+   * Afterwards `due` must be later. Called before an event that moves the clock on is applied, and in silence.
+   */
+  tick?(now: number, emit: Emit): void
+  /** What it remembers across restarts. */
+  readonly memory?: Memory
   close?(): Promise<void>
 }
 
@@ -55,18 +69,29 @@ export interface BatchFilter {
   open?(): Promise<void>
   /** `result[i]` is what stands in the place of `events[i]`. */
   applyBatch(events: readonly Event[]): Promise<readonly (readonly Event[])[]>
+  /** What it remembers across restarts. */
+  readonly memory?: Memory
   close?(): Promise<void>
 }
 
 export interface Output {
   open?(): Promise<void>
   /**
+   * Called after `open` when the pipeline keeps durable state: `mark` is what `sync` returned for the last commit that
+   * was saved, undefined when there was none. Undoes what was written after it, because its events come again.
+   */
+  recover?(mark: Json | undefined): Promise<void>
+  /**
    * Resolves when the target has the events; rejects with an error whose `retriable` says whether the same call
    * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does.
    */
   write(events: readonly Event[]): Promise<void>
-  /** Resolves when everything written before the call would survive a power cut. Called once a commit. */
-  sync?(): Promise<void>
+  /**
+   * Resolves when everything written before the call would survive a power cut. Called once a commit. What it returns
+   * is saved in the commit, for `recover`: how far the target is written.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: an output that needs no mark returns nothing
+  sync?(): Promise<Json | void>
   /** `write` may be called while a `sync` waits: events then need not pile up for as long as the disk takes. */
   readonly writesDuringSync?: boolean
   close?(): Promise<void>
@@ -77,7 +102,12 @@ export interface ActionContext {
   readonly pipeline: string
   /** The action's label in the YAML, or its name. */
   readonly label: string
+  /** The wall clock, for time-outs and intervals. A rule takes its time from the events and from `time`. */
   readonly clock: Clock
+  /** The pipeline's event time; its time of arrival for an action with `time: arrival`. */
+  readonly time: Timeline
+  /** Answers for DNS questions in place of the network: what `feedoo test` and `feedoo replay` give. */
+  readonly dns?: DnsAnswers
   readonly log: Logger
   /** Sets an event aside for good: counted, and written to the dead letters. */
   deadLetter(event: Event, error: FeedooError): void
@@ -86,6 +116,9 @@ export interface ActionContext {
   /** Adds to a counter of the action's own, for what else an administrator should know: a bound that was passed, ... */
   count(name: string, by?: number): void
 }
+
+/** Addresses for a name; an empty list when the name does not exist. Throws when there is no answer. */
+export type DnsAnswers = (name: string) => Promise<readonly string[]>
 
 export interface Example {
   title: string
@@ -167,6 +200,9 @@ export type BuiltAction =
 /** Parameters the engine itself reads. */
 export interface CommonParams {
   match?: string | readonly string[]
+  time?: 'event' | 'arrival'
+  /** The SQLite file of an action's own state. */
+  db_path?: string
   buffer_size?: number
   timeout_flush?: number
   retry_delay?: number

@@ -6,8 +6,8 @@ const commitInterval = 0.1
 /** Unsafe events that start a commit before its time. */
 const commitEvents = 25_000
 
-/** Positions of one input, as its key to value. */
-export type SavePositions = (input: number, positions: ReadonlyMap<string, Json>) => void
+/** Positions by the place of their input, then by the input's own keys. */
+export type ChangedPositions = ReadonlyMap<number, ReadonlyMap<string, Json>>
 
 interface Waiter {
   input: number
@@ -23,11 +23,10 @@ export interface CommitterOptions {
    * commit covers: whatever of the pipeline's state it saves must be taken at the cut, synchronously.
    */
   atBoundary(cut: () => void): void
-  /** Called at the cut. Resolves when all that came before it is safe. */
-  makeSafe(): Promise<void>
+  /** Called at the cut. Resolves when all that came before it is safe, and the positions are saved with it. */
+  makeSafe(positions: ChangedPositions): Promise<void>
   /** Seconds; a shorter time-out of an output makes commits come sooner. */
   interval: number
-  save: SavePositions
   /** Called when a commit fails: what it held is not safe, and there is no further commit. */
   failed(error: unknown): void
 }
@@ -98,10 +97,9 @@ export class Committer {
         this.#options.atBoundary(() => {
           waiters = this.#waiters
           this.#waiters = []
-          this.#options.makeSafe().then(resolve, reject)
+          this.#options.makeSafe(positionsOf(waiters)).then(resolve, reject)
         })
       })
-      this.#savePositions(waiters)
     } catch (error) {
       this.#waiters = [...waiters, ...this.#waiters]
       this.#broken = true
@@ -114,15 +112,15 @@ export class Committer {
       waiter.resolve()
     }
   }
+}
 
-  #savePositions(waiters: readonly Waiter[]): void {
-    const changed = new Map<number, Map<string, Json>>()
-    for (const { input, position } of waiters) {
-      if (position === undefined) continue
-      const positions = changed.get(input) ?? new Map<string, Json>()
-      for (const key of Object.keys(position)) positions.set(key, position[key] ?? null)
-      changed.set(input, positions)
-    }
-    for (const [input, positions] of changed) this.#options.save(input, positions)
+function positionsOf(waiters: readonly Waiter[]): ChangedPositions {
+  const changed = new Map<number, Map<string, Json>>()
+  for (const { input, position } of waiters) {
+    if (position === undefined) continue
+    const positions = changed.get(input) ?? new Map<string, Json>()
+    for (const key of Object.keys(position)) positions.set(key, position[key] ?? null)
+    changed.set(input, positions)
   }
+  return changed
 }

@@ -1,6 +1,6 @@
 // The engine's buffer in front of an output: batches, retries with back-off and jitter, dead letters. No output has its own.
 import { ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel'
-import type { Output } from './action.ts'
+import type { Json, Output } from './action.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event } from './event.ts'
 import type { Logger } from './log.ts'
@@ -34,6 +34,7 @@ export class OutputBuffer {
   #written = 0
   #synced = 0
   #failing = false
+  #mark: Json | undefined
 
   constructor(output: Output, options: OutputBufferOptions) {
     this.#output = output
@@ -53,6 +54,11 @@ export class OutputBuffer {
       this.retries++
       options.log.debug({ retry_in: delay / 1000 }, 'the output is tried again')
     })
+  }
+
+  /** What the output last said of how far its target is written, for its `recover`. */
+  get mark(): Json | undefined {
+    return this.#mark
   }
 
   /** Whether the target does not take events right now. */
@@ -111,7 +117,9 @@ export class OutputBuffer {
   async #sync(): Promise<void> {
     const upTo = this.#written
     if (upTo === this.#synced) return
-    await this.#retry(() => this.#output.sync?.() ?? Promise.resolve())
+    await this.#retry(async () => {
+      this.#mark = (await this.#output.sync?.()) ?? this.#mark
+    })
     this.#synced = upTo
   }
 

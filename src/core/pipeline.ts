@@ -1,7 +1,8 @@
 // One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
-import type { BatchFilter, Emit, Input, Json, Position } from './action.ts'
+import type { BatchFilter, DnsAnswers, Emit, EventFilter, Input, Json, Position } from './action.ts'
+import { Alarms } from './alarms.ts'
 import type { Clock } from './clock.ts'
-import { Committer } from './committer.ts'
+import { type ChangedPositions, Committer } from './committer.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
@@ -10,9 +11,17 @@ import type { Logger } from './log.ts'
 import { countTag, type PipelineStats } from './metrics.ts'
 import { OutputBuffer } from './output-buffer.ts'
 import { makePlace, maxTags, type Place, statsOf, stopOf } from './place.ts'
-import { inputKey, type Positions } from './positions.ts'
+import { actionKey, type Positions } from './positions.ts'
 import type { Registry } from './registry.ts'
 import { Router } from './router.ts'
+import type { Memory } from './state/memory.ts'
+import type { MemoryChange, PipelineState, StateChange, TimelineName } from './state/pipeline-state.ts'
+import { ArrivalTimeline, EventTimeline, type TimelineState } from './timeline.ts'
+
+/** Milliseconds between two looks at the clock in case the stream is silent. */
+const clockInterval = 250
+/** Seconds between two lines about an action whose `tick` throws. */
+const tickWarningInterval = 60
 
 export interface PipelineOptions {
   registry: Registry
@@ -25,6 +34,10 @@ export interface PipelineOptions {
   savePositions?(input: string, positions: ReadonlyMap<string, Json>): void
   /** What an input tells of its progress. */
   progress?(input: number, done: number, total: number): void
+  /** What outlives the process. */
+  state?: PipelineState
+  /** Answers DNS questions in place of the network. */
+  dns?: DnsAnswers
   /** Sees what comes out behind the last action. For tests and `feedoo test`. */
   sink?: Emit
 }
@@ -39,6 +52,7 @@ export class Pipeline {
   readonly #committer: Committer
   readonly #deadLetters: OutputBuffer
   readonly #deadLetterOutput: { close?(): Promise<void> }
+  readonly #alarms: { event: Alarms; arrival: Alarms }
   readonly #giveUp = new AbortController()
   /** Places where a batch waits for an asynchronous filter, in order, with what has arrived there. */
   readonly #waits = new Map<number, { filter: BatchFilter; arrived: Event[] }>()
@@ -78,11 +92,15 @@ export class Pipeline {
       // Its own output never refuses for good.
       reject: () => {},
     })
+    const time = { event: new EventTimeline(clock), arrival: new ArrivalTimeline(clock) }
+    this.#alarms = { event: new Alarms(time.event), arrival: new Alarms(time.arrival) }
     this.#places = config.actions.map((action, place) =>
       makePlace(action, {
         pipeline: config.name,
         registry: options.registry,
         clock,
+        time,
+        dns: options.dns,
         log,
         deadLetter: (event, error) => this.#deadLetter(place, event, error),
       }),
@@ -99,16 +117,20 @@ export class Pipeline {
     )
     this.#committer = new Committer({
       atBoundary: (cut) => this.#atBoundary(cut),
-      makeSafe: () => this.#makeSafe(buffers),
+      makeSafe: (positions) => this.#makeSafe(buffers, positions),
       interval: Math.min(1, ...timeouts),
-      save: (place, positions) => options.savePositions?.(inputKey(config.actions, place), positions),
       failed: this.#lose,
     })
   }
 
   /** Binds sockets and opens files, for every action, before the process may give up its privileges. */
   async open(): Promise<void> {
-    for (const { built } of this.#places) await built.action.open?.()
+    this.#restore()
+    for (const [place, { built }] of this.#places.entries()) {
+      await built.action.open?.()
+      if (built.kind !== 'output' || this.#options.state === undefined) continue
+      await built.action.recover?.(this.#options.state.mark(this.#keyOf(place)))
+    }
   }
 
   /**
@@ -121,13 +143,15 @@ export class Pipeline {
     giveUp?.addEventListener('abort', () => this.#abandon(), { once: true })
     const failed = new AbortController()
     const stop = AbortSignal.any([signal, failed.signal])
+    const ticking = this.#watchClock()
     const running = this.#places.flatMap((place, index) =>
       place.built.kind === 'input' ? [this.#runInput(place.built.action, index, stop)] : [],
     )
     try {
       // Inputs wait for their events to be safe: what is lost must not be waited for.
-      await Promise.race([this.#drain(running, failed), this.#lost])
+      await Promise.race([this.#drain(running, failed, ticking), this.#lost])
     } finally {
+      clearInterval(ticking)
       failed.abort()
       await this.#close()
     }
@@ -154,7 +178,7 @@ export class Pipeline {
     return this.#deadLetters.failing ? [...failing, 'dead_letters'] : failing
   }
 
-  async #drain(running: readonly Promise<void>[], failed: AbortController): Promise<void> {
+  async #drain(running: readonly Promise<void>[], failed: AbortController, ticking: NodeJS.Timeout): Promise<void> {
     try {
       await Promise.all(running)
     } catch (error) {
@@ -162,8 +186,10 @@ export class Pipeline {
       await Promise.allSettled(running)
       throw error
     } finally {
+      clearInterval(ticking)
       await this.#batches
       await this.#committer.drain()
+      await this.#saveLast()
     }
   }
 
@@ -184,12 +210,108 @@ export class Pipeline {
       }
     }
     await this.#deadLetterOutput.close?.()
+    this.#options.state?.close()
+  }
+
+  /** Gives back to the filters, and to the clock, what was saved. */
+  #restore(): void {
+    const { state } = this.#options
+    if (state !== undefined) {
+      for (const name of ['event', 'arrival'] as const) {
+        const saved = state.timeline(name)
+        if (saved !== undefined) this.#alarms[name].time.restore(saved)
+      }
+      for (const [key, { memory }] of this.#memories()) memory.restore(state.memory(key, memory.format))
+    }
+    this.#alarms.event.look()
+    this.#alarms.arrival.look()
+  }
+
+  *#memories(): Generator<[key: string, { memory: Memory }]> {
+    for (const [place, { built }] of this.#places.entries()) {
+      if (built.kind === 'filter' && built.action.memory !== undefined) {
+        yield [this.#keyOf(place), { memory: built.action.memory }]
+      }
+    }
   }
 
   /** Dead letters last: what an output refuses during the commit belongs to it. */
-  async #makeSafe(buffers: readonly OutputBuffer[]): Promise<void> {
+  async #makeSafe(buffers: readonly OutputBuffer[], positions: ChangedPositions): Promise<void> {
+    const memories = this.#options.state?.wanted(false) ? this.#changedMemories() : undefined
+    const timelines = this.#timelines()
     await Promise.all(buffers.map((buffer) => buffer.makeSafe()))
     await this.#deadLetters.makeSafe()
+    const byInput = new Map([...positions].map(([place, changed]) => [this.#keyOf(place), changed]))
+    if (memories !== undefined) {
+      await this.#options.state?.save({ memories, timelines, marks: this.#marks(), positions: byInput })
+    }
+    for (const [input, changed] of byInput) this.#options.savePositions?.(input, changed)
+  }
+
+  /** What was not saved because a commit came too soon after the one before. */
+  async #saveLast(): Promise<void> {
+    const { state } = this.#options
+    if (!state?.wanted(true)) return
+    const memories = this.#changedMemories()
+    await state.save({ memories, timelines: this.#timelines(), marks: this.#marks(), positions: new Map() })
+  }
+
+  #changedMemories(): MemoryChange[] {
+    const changed: MemoryChange[] = []
+    for (const [action, { memory }] of this.#memories()) {
+      const changes = memory.changes()
+      if (changes !== undefined) changed.push({ action, format: memory.format, ...changes })
+    }
+    return changed
+  }
+
+  #marks(): Map<string, Json> {
+    const marks = new Map<string, Json>()
+    for (const [place, { buffer }] of this.#places.entries()) {
+      if (buffer?.mark !== undefined) marks.set(this.#keyOf(place), buffer.mark)
+    }
+    return marks
+  }
+
+  #timelines(): StateChange['timelines'] {
+    const timelines = new Map<TimelineName, TimelineState>()
+    for (const name of ['event', 'arrival'] as const) {
+      const saved = this.#alarms[name].time.save()
+      if (saved !== undefined) timelines.set(name, saved)
+    }
+    return timelines
+  }
+
+  /** Looks at the clock now and then: in a silent stream nothing else would tell rules that time goes by. */
+  #watchClock(): NodeJS.Timeout {
+    return setInterval(() => {
+      if (this.#alarms.event.size + this.#alarms.arrival.size > 0) this.#elapse()
+    }, clockInterval)
+  }
+
+  /**
+   * Lets rules see that time has gone by, after `patience` seconds of silence. Resolves when what they had to say about
+   * it is safe. The engine does this by itself while it runs; for `feedoo test`, with a clock of its own.
+   */
+  elapse(patience?: number): Promise<void> {
+    return this.#elapse(patience)
+  }
+
+  async #elapse(patience?: number): Promise<void> {
+    const due = (['event', 'arrival'] as const).filter((name) => {
+      const alarms = this.#alarms[name]
+      const now = alarms.time.silentNow(patience)
+      if (now < alarms.next) alarms.time.now = now
+      return now >= alarms.next
+    })
+    if (due.length === 0) return
+    const ring = () => {
+      this.#event = undefined
+      for (const name of due) this.#alarms[name].moveTo(this.#alarms[name].time.silentNow(patience))
+    }
+    if (this.#waits.size === 0) ring()
+    else await this.#inTurn(ring)
+    await this.#committer.whenSafe(-1, 0, undefined, true)
   }
 
   /** Between two batches; in their turn when batches wait at asynchronous filters. */
@@ -198,8 +320,8 @@ export class Pipeline {
     else this.#batches = this.#batches.then(cut)
   }
 
-  #inputKey(place: number): string {
-    return inputKey(
+  #keyOf(place: number): string {
+    return actionKey(
       this.#places.map(({ config }) => config),
       place,
     )
@@ -209,7 +331,7 @@ export class Pipeline {
     await input.run({
       emit: (events, position, urgent = false) => this.#emit(place, events, position, urgent),
       signal,
-      positions: this.#options.positions?.get(this.#inputKey(place)) ?? new Map(),
+      positions: this.#options.positions?.get(this.#keyOf(place)) ?? new Map(),
       progress: (done, total) => this.#options.progress?.(place, done, total),
     })
   }
@@ -223,7 +345,7 @@ export class Pipeline {
       return this.#committer.whenSafe(place, count, position, urgent)
     }
     this.#waiting += count
-    this.#batches = this.#processInTurn(events, place + 1)
+    this.#inTurn(() => this.#process(events, place + 1))
     return this.#whenProcessed(place, count, position, urgent)
   }
 
@@ -233,8 +355,10 @@ export class Pipeline {
     await this.#committer.whenSafe(place, count, position, urgent)
   }
 
-  #processInTurn(events: readonly Event[], from: number): Promise<void> {
-    return this.#batches.then(() => this.#processWaiting(events, from))
+  /** Behind the batches that wait at asynchronous filters; and what it sends to such a filter waits there too. */
+  #inTurn(work: () => void): Promise<void> {
+    this.#batches = this.#batches.then(() => this.#workAndWait(work))
+    return this.#batches
   }
 
   /** Takes a batch through the actions that need not wait. */
@@ -251,8 +375,8 @@ export class Pipeline {
     }
   }
 
-  async #processWaiting(events: readonly Event[], from: number): Promise<void> {
-    this.#process(events, from)
+  async #workAndWait(work: () => void): Promise<void> {
+    work()
     for (const [place, wait] of this.#waits) {
       if (wait.arrived.length === 0) continue
       const events = wait.arrived
@@ -320,7 +444,39 @@ export class Pipeline {
       this.#waits.set(place, wait)
       return (event) => void wait.arrived.push(event)
     }
-    return (event) => filter.apply(event, emit)
+    return isTicking(filter) ? this.#tickingStep(filter, place, emit) : (event) => filter.apply(event, emit)
+  }
+
+  /** Before the event is applied, what was due before it is done: the same alerts whatever the batches. */
+  #tickingStep(filter: TickingFilter, place: number, emit: Emit): Emit {
+    const line = this.#places[place]?.config.params.time === 'arrival' ? 'arrival' : 'event'
+    const alarms = this.#alarms[line]
+    const { time } = alarms
+    alarms.add({ filter, emit, failed: this.#tickFailed(place) })
+    return (event) => {
+      time.see(event)
+      if (time.now >= alarms.next) {
+        alarms.ring()
+        this.#at = place
+        this.#event = event
+      }
+      if (!this.#router.takes(event.tag, place)) return this.#route(event, place + 1)
+      filter.apply(event, emit)
+      const due = filter.due
+      if (due !== undefined && due < alarms.next) alarms.next = due
+    }
+  }
+
+  #tickFailed(place: number): (error: unknown) => void {
+    let warned = Number.NEGATIVE_INFINITY
+    return (error) => {
+      const at = this.#places[place]
+      at?.counters.set('tick_errors', (at.counters.get('tick_errors') ?? 0) + 1)
+      const now = this.#options.clock.now()
+      if (now - warned < tickWarningInterval) return
+      warned = now
+      this.#log.error({ err: error, action: at?.config.label }, 'the action failed at what it does by the clock')
+    }
   }
 
   #setAside(cause: unknown): void {
@@ -349,4 +505,10 @@ export class Pipeline {
       reject: (event, error) => this.#deadLetter(index, event, error),
     })
   }
+}
+
+type TickingFilter = EventFilter & Required<Pick<EventFilter, 'tick'>>
+
+function isTicking(filter: EventFilter): filter is TickingFilter {
+  return filter.tick !== undefined
 }

@@ -1,5 +1,5 @@
 // One action in its place in a pipeline: what it was built from, its counters, its context, its route.
-import type { ActionContext, ActionKind, BuiltAction } from './action.ts'
+import type { ActionContext, ActionKind, BuiltAction, DnsAnswers } from './action.ts'
 import type { Clock } from './clock.ts'
 import type { ActionConfig } from './config/types.ts'
 import { FeedooError } from './errors.ts'
@@ -10,6 +10,7 @@ import type { OutputBuffer } from './output-buffer.ts'
 import type { Registry } from './registry.ts'
 import type { Router, Stop } from './router.ts'
 import { compileMatch } from './tag.ts'
+import type { Timeline } from './timeline.ts'
 
 /** Tags whose route and counters are kept by name. */
 export const maxTags = 1000
@@ -31,6 +32,8 @@ export interface PlaceOptions {
   pipeline: string
   registry: Registry
   clock: Clock
+  time: { event: Timeline; arrival: Timeline }
+  dns?: DnsAnswers | undefined
   log: Logger
   deadLetter(event: Event, error: FeedooError): void
 }
@@ -46,6 +49,8 @@ export function makePlace(config: ActionConfig, options: PlaceOptions): Place {
     pipeline: options.pipeline,
     label: config.label,
     clock: options.clock,
+    time: options.time[config.params.time === 'arrival' ? 'arrival' : 'event'],
+    ...(options.dns === undefined ? {} : { dns: options.dns }),
     log: options.log.child({ action: config.label }),
     deadLetter: options.deadLetter,
     countError(event, isDropped = false) {
@@ -63,7 +68,7 @@ export function stopOf({ built }: Place): Stop {
   if (built.kind === 'input') return { takes: () => false, always: false }
   return {
     takes: compileMatch(built.params.match ?? '*'),
-    always: built.kind === 'filter' && 'applyBatch' in built.action,
+    always: built.kind === 'filter' && ('applyBatch' in built.action || built.action.tick !== undefined),
   }
 }
 

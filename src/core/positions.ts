@@ -24,10 +24,10 @@ export class PositionStore {
 }
 
 /**
- * What an input is called in its pipeline: its action and label, and which of those it is when there are several. It
- * stays the same when actions are added or its parameters change, so that it goes on where it was.
+ * What an action is called in what is saved of its pipeline: its name and label, and which of those it is when there
+ * are several. It stays the same when actions are added or its parameters change, so that it goes on where it was.
  */
-export function inputKey(actions: readonly ActionConfig[], place: number): string {
+export function actionKey(actions: readonly ActionConfig[], place: number): string {
   const same = (action: ActionConfig | undefined) =>
     action?.name === actions[place]?.name && action?.label === actions[place]?.label
   const ordinal = actions.slice(0, place).filter(same).length + 1

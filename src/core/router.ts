@@ -6,7 +6,9 @@ import type { TagMatcher } from './tag.ts'
 /** What the router knows of one action of the pipeline. */
 export interface Stop {
   readonly takes: TagMatcher
-  /** Every event stops here, also those that `takes` refuses: an action that works on whole batches keeps their order. */
+  /**
+   * Every event stops here, also those that `takes` refuses: an action that works on whole batches keeps their order, one that
+   * acts by the clock learns the time. */
   readonly always: boolean
 }
 
@@ -59,7 +61,8 @@ export class Router {
 
   /** Whether the action at `place` takes the tag. */
   takes(tag: string, place: number): boolean {
-    return this.#plan(tag).takes[place] === true
+    const plan = this.#last.tag === tag ? this.#last : this.#plan(tag)
+    return plan.takes[place] === true
   }
 
   /** What the action at `place` saw, by tag. */

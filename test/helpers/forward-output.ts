@@ -5,6 +5,7 @@ import type { Output } from '../../src/core/action.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { FeedooError } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/event.ts'
+import { EventTimeline } from '../../src/core/timeline.ts'
 import { recordingLog } from './recording-log.ts'
 
 export interface ForwardOutput extends Output {
@@ -23,6 +24,7 @@ export async function forwardOutput(
     pipeline: 'test',
     label: 'output_forward',
     clock,
+    time: new EventTimeline(clock),
     log,
     deadLetter: (event, error) => void deadLetters.push({ event, error }),
     countError: () => {},

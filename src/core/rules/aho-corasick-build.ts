@@ -39,14 +39,14 @@ export interface Automaton {
 }
 
 type Words = Pick<Automaton, 'classes' | 'table' | 'codes' | 'offsets'>
-type Trie = Pick<Automaton, 'firstChild' | 'label' | 'word' | 'prefix'>
+type Trie = Pick<Automaton, 'firstChild' | 'label' | 'word' | 'prefix'> & { states: number }
 
 /** What is done between two steps: characters, words or states; about a millisecond. */
 const stepWork = 20_000
 /** Entries of all rows together, of 4 bytes; the root has its row in any case. */
 const maxRowEntries = 1 << 20
 /** Characters of a word that are states in any case: fewer would make its rest be compared all too often. */
-const minPrefix = 6
+const minPrefix = 10
 /** Characters of a word that are compared at most, so that no text costs more than this for each of its characters. */
 const maxRest = 64
 /** Code units there are. */
@@ -81,14 +81,15 @@ export function findChild({ firstChild, label }: Automaton, state: number, code:
 function* encode(list: readonly string[], ignoreCase: boolean): Generator<void, Words> {
   const offsets = new Int32Array(list.length + 1)
   const table = new Uint16Array(units)
-  let codes = new Uint16Array(1024)
+  // Small letters may be more than the capital ones were, but hardly ever are.
+  let codes = new Uint16Array(list.reduce((sum, word) => sum + word.length, 0))
   let classes = 1
   let highest = 255
   let size = 0
   let work = 0
   for (const [index, item] of list.entries()) {
     const word = ignoreCase ? item.toLowerCase() : item
-    if (size + word.length > codes.length) codes = resized(codes, 2 * (size + word.length))
+    if (size + word.length > codes.length) codes = resizedUint16(codes, 2 * (size + word.length))
     for (let i = 0; i < word.length; i++) {
       const unit = word.charCodeAt(i)
       // If the words hold every unit there is, the last stays in class 0, alone.
@@ -109,7 +110,9 @@ function* encode(list: readonly string[], ignoreCase: boolean): Generator<void, 
     highest = foldTable(table, highest)
     yield
   }
-  return { classes, offsets, codes: codes.slice(0, size), table: table.slice(0, highest + 1) }
+  if (size < codes.length) codes = codes.slice(0, size)
+  yield
+  return { classes, offsets, codes, table: table.slice(0, highest + 1) }
 }
 
 /** Puts capital letters into the classes of the small ones. Returns the highest unit that has a class. */
@@ -129,41 +132,33 @@ function foldTable(table: Uint16Array, highest: number): number {
 function* growTrie({ classes, codes, offsets }: Words): Generator<void, Trie> {
   const count = offsets.length - 1
   /** The words; those of a state are a range of it, and in the order of the list. */
-  const order = Int32Array.from({ length: count }, (_, index) => index)
+  const order = new Int32Array(count).map((_, index) => index)
   const before = new Int32Array(count)
   const prefix = new Int32Array(count)
-  /** For each class: words, then the place for the next of them. */
-  const places = new Int32Array(classes)
+  /** The classes that follow the state at hand; for each class, first its words, then the place for the next of them. */
   const present = new Uint16Array(classes)
-  let firstChild = new Int32Array(1024)
-  let label = new Uint16Array(1024)
-  let word = new Int32Array(1024)
-  let from = new Int32Array(1024)
-  let to = new Int32Array(1024)
-  to[0] = count
+  const places = new Int32Array(classes)
+  const nodes = newNodes()
+  nodes.to[0] = count
   let states = 1
   let depth = 0
-  let deeper = 1
+  let nextDepth = 1
   let work = 0
   for (let state = 0; state < states; state++) {
-    if (state === deeper) {
+    if (state === nextDepth) {
       depth++
-      deeper = states
+      nextDepth = states
     }
-    const low = from[state] ?? 0
-    const high = to[state] ?? 0
-    firstChild[state] = states
-    word[state] = -1
-    work += high - low + 4
-    if (work > stepWork) {
-      work = 0
-      yield
-    }
+    const low = nodes.from[state] ?? 0
+    const high = nodes.to[state] ?? 0
+    nodes.firstChild[state] = states
+    nodes.word[state] = -1
+    work += 4
     if (high - low === 1) {
       const only = order[low] ?? 0
       const rest = (offsets[only + 1] ?? 0) - (offsets[only] ?? 0) - depth
       if (rest === 0 || (depth >= minPrefix && rest <= maxRest)) {
-        word[state] = only
+        nodes.word[state] = only
         prefix[only] = depth
         continue
       }
@@ -171,74 +166,87 @@ function* growTrie({ classes, codes, offsets }: Words): Generator<void, Trie> {
     let kinds = 0
     let ended = 0
     for (let i = low; i < high; i++) {
+      if (++work > stepWork) {
+        work = 0
+        yield
+      }
       const index = order[i] ?? 0
       const at = (offsets[index] ?? 0) + depth
       before[i] = index
       if (at === offsets[index + 1]) {
-        if (ended++ === 0) {
-          word[state] = index
-          prefix[index] = depth
-        }
+        if (ended++ > 0) continue
+        nodes.word[state] = index
+        prefix[index] = depth
         continue
       }
       const code = codes[at] ?? 0
       if (places[code] === 0) present[kinds++] = code
       places[code] = (places[code] ?? 0) + 1
     }
-    if (states + kinds >= label.length) {
-      const size = 2 * (states + kinds)
-      // A step each, for there may be millions.
-      firstChild = resized(firstChild, size)
-      yield
-      label = resized(label, size)
-      word = resized(word, size)
-      yield
-      from = resized(from, size)
-      yield
-      to = resized(to, size)
-      yield
-    }
+    if (states + kinds >= nodes.label.length) yield* resizeNodes(nodes, 2 * (states + kinds))
     if (kinds > 1) present.subarray(0, kinds).sort()
     let place = low + ended
     for (let kind = 0; kind < kinds; kind++) {
       const code = present[kind] ?? 0
-      const end = place + (places[code] ?? 0)
-      label[states] = code
-      from[states] = place
-      to[states++] = end
+      nodes.label[states] = code
+      nodes.from[states] = place
+      const words = places[code] ?? 0
       places[code] = place
-      place = end
+      place += words
+      nodes.to[states++] = place
     }
-    if (kinds > 1 || ended > 0) {
-      for (let i = low; i < high; i++) {
-        const index = before[i] ?? 0
-        const at = (offsets[index] ?? 0) + depth
-        if (at === offsets[index + 1]) continue
-        const code = codes[at] ?? 0
-        const target = places[code] ?? 0
-        order[target] = index
-        places[code] = target + 1
+    // When all words go the same way, they stand where they have to.
+    for (let i = kinds > 1 || ended > 0 ? low : high; i < high; i++) {
+      if (++work > stepWork) {
+        work = 0
+        yield
       }
+      const index = before[i] ?? 0
+      const at = (offsets[index] ?? 0) + depth
+      if (at === offsets[index + 1]) continue
+      const code = codes[at] ?? 0
+      const target = places[code] ?? 0
+      order[target] = index
+      places[code] = target + 1
     }
     for (let kind = 0; kind < kinds; kind++) places[present[kind] ?? 0] = 0
   }
-  firstChild[states] = states
+  nodes.firstChild[states] = states
+  yield* resizeNodes(nodes, states + 1)
+  return { firstChild: nodes.firstChild, label: nodes.label, word: nodes.word, prefix, states }
+}
+
+/** What is known of the states while they grow: as in Automaton, and the range of the words that lead to each. */
+type Nodes = Record<'firstChild' | 'word' | 'from' | 'to', Int32Array> & { label: Uint16Array }
+
+function newNodes(): Nodes {
+  const array = (): Int32Array => new Int32Array(1024)
+  return { firstChild: array(), word: array(), from: array(), to: array(), label: new Uint16Array(1024) }
+}
+
+/** A step for each array, for there may be millions of states. */
+function* resizeNodes(nodes: Nodes, size: number): Generator<void, void> {
+  nodes.firstChild = resizedInt32(nodes.firstChild, size)
   yield
-  firstChild = firstChild.slice(0, states + 1)
+  nodes.word = resizedInt32(nodes.word, size)
   yield
-  return { firstChild, label: label.slice(0, states), word: word.slice(0, states), prefix }
+  nodes.label = resizedUint16(nodes.label, size)
+  yield
+  nodes.from = resizedInt32(nodes.from, size)
+  yield
+  nodes.to = resizedInt32(nodes.to, size)
+  yield
 }
 
 /** Adds the failure links and the rows. A link leads to a state nearer to the root, so one pass in order is enough. */
 function* link(words: Words, trie: Trie): Generator<void, Automaton> {
   const { classes } = words
-  const { firstChild, label, word } = trie
-  const states = label.length
+  const { firstChild, label, word, prefix, states } = trie
   const rowStates = Math.min(states, Math.max(1, Math.floor(maxRowEntries / classes)))
   const rows = new Int32Array(rowStates * classes)
   const fail = new Int32Array(states)
   const hit = new Int32Array(states)
-  const automaton: Automaton = { ...words, ...trie, rows, rowStates, fail, hit }
+  const automaton: Automaton = { ...words, firstChild, label, word, prefix, rows, rowStates, fail, hit }
   let work = 0
   for (let state = 0; state < states; state++) {
     const failed = fail[state] ?? 0
@@ -277,9 +285,16 @@ function follow(automaton: Automaton, state: number, code: number): number {
   return next < rows.length ? Math.floor(next / classes) : next - rows.length + rowStates
 }
 
-function resized<T extends Int32Array | Uint16Array>(array: T, size: number): T
-function resized(array: Int32Array | Uint16Array, size: number): Int32Array | Uint16Array {
-  const next = array instanceof Int32Array ? new Int32Array(size) : new Uint16Array(size)
+function resizedInt32(array: Int32Array, size: number): Int32Array {
+  if (size < array.length) return array.slice(0, size)
+  const next = new Int32Array(size)
+  next.set(array)
+  return next
+}
+
+function resizedUint16(array: Uint16Array, size: number): Uint16Array<ArrayBuffer> {
+  if (size < array.length) return array.slice(0, size)
+  const next = new Uint16Array(size)
   next.set(array)
   return next
 }

@@ -1,0 +1,121 @@
+// The time of a pipeline: the highest event time seen, moved on by the wall clock when the stream is silent.
+import type { Clock } from './clock.ts'
+import type { Event } from './event.ts'
+
+/** Seconds of wall time without an event after which the stream is silent. */
+const silence = 0.5
+/** Unix seconds, the end of the year 9999: a later time is nonsense and moves nothing. */
+const endOfTime = 253_402_300_800
+
+/** What a rule sees of it. */
+export interface Timeline {
+  /** Unix seconds. It goes back only once: when the first event is older than the moment of the start. */
+  readonly now: number
+  /** When it began: the time of the first event, or of the start while there was none. */
+  readonly start: number
+  /** The time of an event on this line: its own, or that of its arrival. */
+  timeOf(event: Event): number
+}
+
+export interface TimelineState {
+  start: number
+  now: number
+}
+
+/** Event time. */
+export class EventTimeline implements Timeline {
+  now: number
+  start: number
+  readonly #clock: Clock
+  /** The wall clock when the last event was seen, as far as `advance` has looked. */
+  #wall: number
+  /** Event time at that moment. */
+  #highest: number
+  #seen = false
+  #fresh = true
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#wall = clock.now()
+    this.now = this.#wall
+    this.start = this.#wall
+    this.#highest = this.#wall
+  }
+
+  timeOf(event: Event): number {
+    return event.timestamp
+  }
+
+  /** The event moves the time on, or not. */
+  see(event: Event): void {
+    this.#seen = true
+    const time = event.timestamp
+    if (this.#fresh) this.#anchor(time)
+    else if (time > this.now && time < endOfTime) this.now = time
+  }
+
+  /** Where the time stands by the wall clock after `patience` seconds without an event, else where it stands anyway. */
+  silentNow(patience = silence): number {
+    const wall = this.#clock.now()
+    if (this.#seen) {
+      this.#seen = false
+      this.#wall = wall
+      this.#highest = this.now
+    }
+    const still = wall - this.#wall
+    return still < patience ? this.now : Math.max(this.now, this.#highest + still)
+  }
+
+  restore(state: TimelineState): void {
+    this.#fresh = false
+    this.start = state.start
+    this.now = state.now
+    this.#highest = state.now
+  }
+
+  save(): TimelineState | undefined {
+    return this.#fresh ? undefined : { start: this.start, now: this.now }
+  }
+
+  /** The first event says what time it is: until then there was only the wall clock to go by. */
+  #anchor(time: number): void {
+    if (!(Math.abs(time) < endOfTime)) return
+    this.#fresh = false
+    this.now = time
+    this.start = time
+  }
+}
+
+/** Time of arrival: the wall clock, which never goes back here. */
+export class ArrivalTimeline implements Timeline {
+  now: number
+  start: number
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.now = clock.now()
+    this.start = this.now
+  }
+
+  timeOf(): number {
+    return this.now
+  }
+
+  see(): void {
+    this.now = this.silentNow()
+  }
+
+  silentNow(): number {
+    return Math.max(this.now, this.#clock.now())
+  }
+
+  restore(state: TimelineState): void {
+    this.start = state.start
+    this.now = Math.max(this.now, state.now)
+  }
+
+  save(): TimelineState {
+    return { start: this.start, now: this.now }
+  }
+}
