@@ -158,8 +158,12 @@ export class Pipeline {
   }
 
   /** Sends events in at the top, as an input that stands before every action would; resolves when they are safe. */
-  inject(events: readonly Event[]): Promise<void> {
-    return this.#emit(-1, events, undefined, true)
+  async inject(events: readonly Event[]): Promise<void> {
+    const safe = this.#emit(-1, events, undefined, true)
+    await this.#batches
+    // Now is when these events came: what `elapse` finds gone by is counted from here.
+    this.#alarms.event.time.silentNow()
+    await safe
   }
 
   stats(): PipelineStats {
