@@ -33,8 +33,8 @@ export interface PipelineOptions {
   registry: Registry
   clock: Clock
   log: Logger
-  /** File of the dead letters. */
-  deadLetters?: string | undefined
+  /** File of the dead letters, or who takes them instead. */
+  deadLetters?: string | Output | undefined
   /** Where the inputs go on. */
   positions?: Positions
   savePositions?(input: string, positions: ReadonlyMap<string, Json>): void
@@ -98,7 +98,9 @@ export class Pipeline {
     })
     this.#safekeeping = safekeeping
     this.#deadLetterOutput =
-      options.deadLetters === undefined ? deadLetterWarnings(log, clock) : deadLetterFile(options.deadLetters)
+      typeof options.deadLetters === 'string'
+        ? deadLetterFile(options.deadLetters)
+        : (options.deadLetters ?? deadLetterWarnings(log, clock))
     this.#deadLetters = safekeeping.deadLetterBuffer(
       this.#deadLetterOutput,
       // Its own output never refuses for good.
