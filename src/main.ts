@@ -37,6 +37,7 @@ Examples:
   $ feedoo init .                     write a commented starter configuration
   $ feedoo check default.yaml         point at what is wrong with it
   $ feedoo default.yaml               run it
+  $ feedoo test default.yaml          run the tests of its rules
   $ feedoo actions parser_regex       what an action does and takes
 
 Exit codes: 0 done, 1 failed, 2 wrong configuration or command line (nothing was started).`,
@@ -69,6 +70,20 @@ program
     if (file === undefined) return end(2)
     const { check } = await import('./cli/check.ts')
     end(await check(file))
+  })
+
+program
+  .command('test')
+  .description('run the tests of a configuration: do its rules alert when they should, and only then?')
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .option('--pipeline <name>', 'only the tests of this pipeline')
+  .option('--junit <file>', 'also write the results as JUnit XML')
+  .action(async (given: string | undefined, options: { config?: string; pipeline?: string; junit?: string }) => {
+    const file = configFile(given, options.config)
+    if (file === undefined) return end(2)
+    const { testCommand } = await import('./cli/test.ts')
+    end(await testCommand({ file, pipeline: options.pipeline, junit: options.junit }, write, writeError))
   })
 
 const withPlugins = 'also know the plugins of this configuration'

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isLoopback } from '../loopback.ts'
+import { testsParam } from './tests.ts'
 
 const globs = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 
@@ -72,6 +73,7 @@ export const topLevel = z.strictObject({
     .max(86_400)
     .default(30)
     .describe('Seconds to write what is in hand after SIGTERM before the process gives up.'),
+  tests: testsParam,
 })
 
 export type TopLevel = z.output<typeof topLevel>
