@@ -1,5 +1,6 @@
 // Every built-in action, in the order of the reference. The only place that names them all.
 import { filterDate } from './filter/filter_date.ts'
+import { filterFrequency } from './filter/filter_frequency.ts'
 import { filterRemoveKeys } from './filter/filter_remove_keys.ts'
 import { filterRename } from './filter/filter_rename.ts'
 import { filterRetag } from './filter/filter_retag.ts'
@@ -22,6 +23,7 @@ export const actions = [
   filterRemoveKeys,
   filterRetag,
   filterDate,
+  filterFrequency,
   outputStdout,
   outputArchive,
   outputForward,
