@@ -4,11 +4,11 @@ import { VirtualClock } from '../clock.ts'
 import type { PipelineConfig, TestConfig, TestStep } from '../config/types.ts'
 import { messageOf } from '../errors.ts'
 import { cloneEvent, cloneValue, type Event, type EventRecord, isPlainObject, setOwn } from '../event.ts'
-import { sum } from '../metrics.ts'
 import type { Registry } from '../registry.ts'
 import { compileStrftime } from '../time/format.ts'
 import { compareAlerts, type Finding } from './compare.ts'
-import { isRule, type Lab, openLab } from './lab.ts'
+import { type Lab, openLab } from './lab.ts'
+import { LetterTally, labNotes, lostNotes } from './notes.ts'
 
 export interface TestResult {
   test: TestConfig
@@ -30,21 +30,18 @@ type EventStep = Extract<TestStep, { kind: 'event' }>
 export async function runTest(test: TestConfig, config: PipelineConfig, registry: Registry): Promise<TestResult> {
   const began = performance.now()
   const alerts: { event: Event; rule: number; delivered: boolean }[] = []
-  const letters = new Map<string, number>()
+  const letters = new LetterTally()
   const clock = new VirtualClock(test.start)
   let error: string | undefined
-  let notes: string[] = []
+  let lab: Lab | undefined
   try {
-    const lab = await openLab({
+    lab = await openLab({
       config,
       registry,
       clock,
       dns: answersFrom(test.dns),
       alert: ({ event, rule, delivered }) => alerts.push({ event: cloneEvent(event), rule, delivered }),
-      deadLetter: (letter) => {
-        const reason = `${letter.action}: ${letter.reason}`
-        letters.set(reason, (letters.get(reason) ?? 0) + 1)
-      },
+      deadLetter: (letter) => letters.add(letter),
     })
     try {
       for (const step of test.steps) {
@@ -54,19 +51,21 @@ export async function runTest(test: TestConfig, config: PipelineConfig, registry
     } finally {
       await lab.close()
     }
-    notes = [...lettersNotes(letters), ...labNotes(lab, config, registry)]
   } catch (cause) {
     error = messageOf(cause)
   }
-  const lost = alerts.filter(({ delivered }) => !delivered)
-  const tags = [...new Set(lost.map(({ event }) => event.tag))]
-  if (tags.length > 0) notes.push(`no output takes the alerts with the tag ${tags.join(', ')}`)
   const findings = compareAlerts(
     test.alerts,
     alerts.map(({ event }) => event),
     test.start,
   )
   const passed = error === undefined && findings.every(({ kind }) => kind === 'same')
+  const lost = alerts.filter(({ delivered }) => !delivered)
+  const notes = [
+    ...letters.notes(),
+    ...(lab === undefined ? [] : labNotes(lab, config, registry, !passed)),
+    ...lostNotes(new Set(lost.map(({ event }) => event.tag))),
+  ]
   return {
     test,
     passed,
@@ -122,25 +121,4 @@ function answersFrom(names: Readonly<Record<string, readonly string[]>>): DnsAns
 
 function plainName(name: string): string {
   return name.toLowerCase().replace(/\.$/, '')
-}
-
-function lettersNotes(letters: ReadonlyMap<string, number>): string[] {
-  return [...letters].map(([reason, count]) => `${count} to the dead letters, ${reason}`)
-}
-
-/** What makes a test say less than it seems to. */
-function labNotes(lab: Lab, config: PipelineConfig, registry: Registry): string[] {
-  const notes = lab.logged().map(({ action, message }) => `${action ?? 'the pipeline'} warns: ${message}`)
-  let rules = 0
-  let taken = 0
-  for (const [place, stats] of lab.stats().entries()) {
-    if (stats === undefined) continue
-    const failed = sum(stats.errors) - sum(stats.dead_letters)
-    if (failed > 0) notes.push(`${failed} of ${sum(stats.do)} events could not be handled by ${stats.label}`)
-    if (!isRule(registry.get(config.actions[place]?.name ?? ''))) continue
-    rules++
-    taken += sum(stats.do)
-  }
-  if (rules > 0 && taken === 0) notes.push('no event reached a rule: look at the tags')
-  return notes
 }
