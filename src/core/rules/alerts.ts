@@ -47,6 +47,7 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
   const { keys } = table
   const fieldsOf = compileAlert(params.alert)
   const keepsSuppressed = Object.hasOwn(params.alert, 'suppressed')
+  const showsKey = params.query_key !== undefined && !Object.hasOwn(params.alert, 'query_key')
   /** Time of the newest firing, how many there were at that very time, and how many that were older than another. */
   const fired = keys.float64(longAgo)
   const nth = keys.int32(0)
@@ -148,6 +149,8 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
     open.delete(slot)
     setEnd(slot, never)
     const record = unpack(incident.record)
+    // Packing has mended a text that is no valid Unicode; as a key it tells events apart.
+    if (showsKey) record.query_key = keyValue(keys.keyAt(slot))
     setOwn(record, 'timestamp', moment)
     setOwn(record, 'status', 'resolved')
     context.count('resolved')
