@@ -173,16 +173,19 @@ function build(
   plugins: LoadedPlugins,
   tests: TestConfig[],
 ): Config {
-  const { states, privileges, dead_letters: deadLetters, shutdown_timeout: shutdownTimeout } = top
+  const { states, privileges, fsync } = top
+  const { dead_letters: deadLetters, state_dir: stateDir, shutdown_timeout: shutdownTimeout } = top
   return {
     file,
     pipelines,
     plugins: plugins.urls,
+    fsync,
     shutdownTimeout,
     tests,
     ...(states === undefined ? {} : { states: statesConfig(states) }),
     ...(privileges === undefined ? {} : { privileges }),
     ...(deadLetters === undefined ? {} : { deadLetters }),
+    ...(stateDir === undefined ? {} : { stateDir }),
   }
 }
 

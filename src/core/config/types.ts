@@ -9,6 +9,9 @@ export interface Config {
   states?: StatesConfig
   privileges?: { user: string; group: string }
   deadLetters?: string
+  /** The folder of the state files, one a pipeline. */
+  stateDir?: string
+  fsync: Fsync
   /** Seconds to drain after SIGTERM before the process gives up. */
   shutdownTimeout: number
   /** For `feedoo test`. */
@@ -53,6 +56,9 @@ export interface ExpectedAlert {
   record?: Record<string, unknown> | undefined
   cause?: Record<string, unknown> | undefined
 }
+
+/** When a commit is flushed to the disk. */
+export type Fsync = 'always' | 'commit' | 'never'
 
 export interface PipelineConfig {
   name: string
