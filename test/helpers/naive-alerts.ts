@@ -86,10 +86,19 @@ export class NaiveAlerts {
     if (incident !== undefined) incident.end = moment
   }
 
-  /** What is over before `now`. */
+  /** What is over when an event moves the time to `now`: another may still fire at that very moment. */
   resolvedBefore(now: number): Event[] {
+    return this.#resolved((end) => end < now)
+  }
+
+  /** What is over when time has gone by to `now` without an event. */
+  resolvedUntil(now: number): Event[] {
+    return this.#resolved((end) => end <= now)
+  }
+
+  #resolved(isOver: (end: number) => boolean): Event[] {
     const over = [...this.#keys.values()]
-      .filter(({ incident }) => incident !== undefined && incident.end < now)
+      .filter(({ incident }) => incident !== undefined && isOver(incident.end))
       .sort((a, b) => (a.incident?.end ?? 0) - (b.incident?.end ?? 0))
     return over.flatMap((key) => {
       const { incident } = key

@@ -174,8 +174,8 @@ export function runRule(
       alarms.moveTo(time.now + step.silence)
     } else {
       const event = cloneEvent(step)
-      if (time instanceof ArrivalTimeline) time.see()
-      else time.see(event)
+      const anchored = time instanceof ArrivalTimeline ? time.see() : time.see(event)
+      if (anchored) alarms.look()
       if (time.now >= alarms.next) alarms.ring()
       filter.apply(event, emit)
       if (filter.due !== undefined && filter.due < alarms.next) alarms.next = filter.due

@@ -38,6 +38,8 @@ export function createJournal(format: string, sections: readonly Section[]): Jou
   /** Without a store nobody asks for changes, and nothing is kept for them. */
   let tracking = false
   let segments = 0
+  /** Bytes of the last segment: the next is mostly about as long. */
+  let lastLength = 1024
   return {
     format,
     restore(saved) {
@@ -55,11 +57,13 @@ export function createJournal(format: string, sections: readonly Section[]): Jou
       const changed = [...trackers.values()].filter((tracker) => tracker.collect())
       if (changed.length === 0) return undefined
       segments++
-      const writer = new MsgpackWriter(64 * 1024)
+      const writer = new MsgpackWriter(lastLength + (lastLength >> 2))
       writer.mapHeader(changed.length)
       for (const tracker of changed) tracker.write(writer, segments)
       const oldest = Math.min(...Array.from(trackers.values(), (tracker) => tracker.oldestNeeded))
-      return { segment: writer.take(), keep: segments - oldest + 1 }
+      const segment = writer.take()
+      lastLength = segment.length
+      return { segment, keep: segments - oldest + 1 }
     },
     touch(section, slot) {
       if (tracking) trackers.get(section)?.touched.add(slot)

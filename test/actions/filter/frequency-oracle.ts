@@ -30,19 +30,18 @@ export function naiveFrequency(params: FrequencyParams, steps: readonly Step[]):
   const keys = new Map<string, { all: number[]; counted: number[] }>()
   const out: Event[] = []
   let now = Number.NEGATIVE_INFINITY
+  let begun = false
   for (const step of steps) {
     if ('silence' in step) {
       // The clock of a stream that has not begun stands at its first event.
-      const begun = now === Number.NEGATIVE_INFINITY ? firstTime(steps) : now
-      now = begun + step.silence
-      out.push(...alerts.resolvedBefore(now))
+      now = Math.max(now, firstTime(steps)) + step.silence
+      out.push(...alerts.resolvedUntil(now))
       continue
     }
     const time = step.timestamp
-    now =
-      out.length === 0 && !steps.slice(0, steps.indexOf(step)).some((other) => 'tag' in other)
-        ? time
-        : Math.max(now, time)
+    // The first event says what time it is, whatever the clock was before.
+    now = begun ? Math.max(now, time) : time
+    begun = true
     out.push(...alerts.resolvedBefore(now), step)
     const value = query_key === undefined ? null : step.record[query_key]
     if (value === undefined) continue
