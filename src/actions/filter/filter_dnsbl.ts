@@ -48,7 +48,7 @@ const params = z
       .min(1)
       .optional()
       .describe(
-        'Name servers to ask, as `ip`, `ip:port` or `[ipv6]:port`: the next one when one does not answer. Without it, those of the system.',
+        'Name servers to ask, as `ip`, `ip:port` or `[ipv6]:port`. When one does not answer the next one is asked, and stays the first to be asked. Without it, those of the system.',
       ),
     query_timeout: z
       .number()
@@ -56,7 +56,7 @@ const params = z
       .max(60)
       .default(2)
       .describe(
-        'Seconds to wait for an answer, over all servers. A third of it is waited for the first answer; then the question is sent once more.',
+        'Seconds to wait for the answer to a question. Several servers are asked one after the other, and share it evenly.',
       ),
     skip_after: z
       .int()
