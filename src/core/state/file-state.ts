@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import type { Json, Marks, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { ActionConfig, Fsync, PipelineConfig } from '../config/types.ts'
-import { FeedooError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { actionKey, type Positions } from '../positions.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { Owner } from './file-lock.ts'
 import type { PipelineState, SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
-import { type Durability, realPath, StateFile } from './state-file.ts'
+import { realPath } from './real-path.ts'
+import { unavailable } from './state-failure.ts'
+import { type Durability, StateFile } from './state-file.ts'
 
 /** Seconds between two saves where only actions have files of their own. The pipeline looks four times a second. */
 const saveInterval = 0.75
@@ -203,12 +204,6 @@ function nameOf(path: string, owner: Owner | undefined): string {
   try {
     return realPath(path, owner)
   } catch (cause) {
-    throw new FeedooError(
-      'STATE_UNAVAILABLE',
-      `cannot make the folder of the state file ${path}: ${messageOf(cause)}`,
-      {
-        cause,
-      },
-    )
+    throw unavailable('open', path, cause)
   }
 }

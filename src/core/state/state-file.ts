@@ -1,23 +1,21 @@
 // One SQLite file that keeps what a pipeline, or one of its actions, remembers: a transaction a commit.
-import { chownSync, closeSync, fdatasync, fdatasyncSync, openSync, realpathSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import type Database from 'better-sqlite3'
 import type { Json, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
-import { FeedooError, messageOf, systemCode } from '../errors.ts'
-import { fileReason } from '../file-reason.ts'
+import { FeedooError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { makeFolders } from '../make-folders.ts'
 import type { TimelineState } from '../timeline.ts'
 import { prepareStateFile } from './examine.ts'
 import { lockFile, type Owner } from './file-lock.ts'
 import type { SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
+import { realPath } from './real-path.ts'
 import { migrate } from './schema.ts'
+import { unavailable } from './state-failure.ts'
 import { prepareStatements, type Statements } from './statements.ts'
 
-const folderMode = 0o750
 /** Milliseconds that a transaction waits, with the stream, for that of another pipeline. */
 const busyTimeout = 1000
 /** Seconds before the first further attempt when the disk is full or away; doubled at each. */
@@ -284,37 +282,4 @@ export class StateFile {
 
 function toMap(rows: readonly { key: string; json: string }[]): Map<string, Json> {
   return new Map(rows.map(({ key, json }) => [key, JSON.parse(json) as Json]))
-}
-
-/** The one name of a file, whose folders are made: two spellings of it must be seen to be the same. */
-export function realPath(path: string, owner?: Owner): string {
-  const whole = resolve(path)
-  const made = makeFolders(dirname(whole), folderMode)
-  if (owner !== undefined) for (const folder of made) chownSync(folder, owner.uid, owner.gid)
-  try {
-    return realpathSync(whole)
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error
-    return join(realpathSync(dirname(whole)), basename(whole))
-  }
-}
-
-function unavailable(what: string, path: string, cause: unknown): FeedooError {
-  const code = systemCode(cause) ?? ''
-  const retriable =
-    /^(?:SQLITE_(?:FULL|BUSY|LOCKED|IOERR)|ENOSPC|EDQUOT|EIO|EAGAIN)/.test(code) ||
-    (cause instanceof FeedooError && cause.retriable)
-  return new FeedooError('STATE_UNAVAILABLE', `cannot ${what} the state file ${path}: ${reasonOf(code, cause)}`, {
-    cause,
-    retriable,
-  })
-}
-
-function reasonOf(code: string, cause: unknown): string {
-  if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC') return 'the disk is full'
-  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) return 'another process locks it'
-  if (code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_READONLY')) {
-    return `${messageOf(cause)} (its folder must be writable too)`
-  }
-  return code.startsWith('SQLITE_') ? `${messageOf(cause)} (${code})` : fileReason(cause)
 }
