@@ -8,8 +8,10 @@ const pageShift = 16
 export interface TimesOptions {
   /** Seconds. */
   timeframe: number
-  /** Times at which a window is full. */
+  /** Times at which a window is full, and emptied. */
   full: number
+  /** Times kept; the oldest goes when there are more. Default: all in the window. */
+  most?: number
 }
 
 /** Windows of times: (newest - timeframe, newest], where newest is the highest time that a key has seen. */
@@ -50,6 +52,25 @@ export class Times {
     return this.#insert(slot, time, false)
   }
 
+  /** The time that so many of the slot's are not older than, counted from 1; -Infinity when there are not so many. */
+  fromNewest(slot: number, nth: number): number {
+    const count = this.#count.data[slot] ?? 0
+    return nth > count ? Number.NEGATIVE_INFINITY : this.#at(slot, count - nth)
+  }
+
+  /** How many times of the slot are later than a moment. */
+  countAfter(slot: number, moment: number): number {
+    let low = 0
+    let high = this.#count.data[slot] ?? 0
+    const count = high
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#at(slot, middle) > moment) high = middle
+      else low = middle + 1
+    }
+    return count - low
+  }
+
   newest(slot: number): number {
     return this.#newest.data[slot] ?? 0
   }
@@ -63,7 +84,7 @@ export class Times {
   restore(slot: number, newest: number, times: readonly number[]): number {
     this.#newest.data[slot] = newest
     const kept = times.filter((time) => time > newest - this.#options.timeframe)
-    const room = this.#options.full - 1
+    const room = Math.min(this.#options.full - 1, this.#options.most ?? Number.POSITIVE_INFINITY)
     const fitting = room === 0 ? [] : kept.slice(-room)
     for (const time of fitting) this.#insert(slot, time, true)
     return kept.length - fitting.length
@@ -99,10 +120,16 @@ export class Times {
   }
 
   #insert(slot: number, time: number, last: boolean): boolean {
-    const count = this.#count.data[slot] ?? 0
-    if (count + 1 >= this.#options.full) {
+    const { full, most = full } = this.#options
+    let count = this.#count.data[slot] ?? 0
+    if (count + 1 >= full) {
       this.clear(slot)
       return true
+    }
+    if (count >= most) {
+      if (time <= this.#at(slot, 0)) return false
+      this.#dropOldest(slot)
+      count--
     }
     if (this.#ring.data[slot] === none) {
       this.#power.data[slot] = 0
@@ -130,6 +157,12 @@ export class Times {
     return false
   }
 
+  #dropOldest(slot: number): void {
+    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
+    this.#head.data[slot] = ((this.#head.data[slot] ?? 0) + 1) & mask
+    this.#count.data[slot] = (this.#count.data[slot] ?? 0) - 1
+  }
+
   #at(slot: number, index: number): number {
     const ring = this.#ring.data[slot] ?? 0
     const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
@@ -138,11 +171,19 @@ export class Times {
   }
 
   #resize(slot: number, power: number): void {
-    const times = this.times(slot)
-    this.#release(this.#ring.data[slot] ?? 0, this.#power.data[slot] ?? 0)
-    const ring = this.#take(power)
-    this.#pages[ring >>> pageShift]?.set(times, ring & (pageLength - 1))
-    this.#ring.data[slot] = ring
+    const ring = this.#ring.data[slot] ?? 0
+    const from = this.#pages[ring >>> pageShift]
+    const other = this.#take(power)
+    const to = this.#pages[other >>> pageShift]
+    if (from === undefined || to === undefined) return
+    const base = ring & (pageLength - 1)
+    const target = other & (pageLength - 1)
+    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
+    const head = this.#head.data[slot] ?? 0
+    const count = this.#count.data[slot] ?? 0
+    for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
+    this.#release(ring, this.#power.data[slot] ?? 0)
+    this.#ring.data[slot] = other
     this.#power.data[slot] = power
     this.#head.data[slot] = 0
   }
