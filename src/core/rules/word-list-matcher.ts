@@ -28,6 +28,15 @@ export function buildWordMatcher(words: readonly string[], options: WordMatcherO
   return options.whole ? buildWhole(words, options.ignoreCase) : buildContained(words, options.ignoreCase)
 }
 
+/** The same in one go. */
+export function buildWordMatcherNow(words: readonly string[], options: WordMatcherOptions): WordMatcher {
+  const steps = buildWordMatcher(words, options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
 /** In the order in which they first occur; of words that begin at the same place, the shorter first. */
 function* buildContained(words: readonly string[], ignoreCase: boolean): Generator<void, WordMatcher> {
   const matcher = yield* buildMatcherInSteps(words, { ignoreCase })
