@@ -84,6 +84,11 @@ ${Array.from({ length: 15 }, (_, i) => `2023-11-14 ${22 + Math.floor((15 + i * 5
     expect(alerts.split('\n')).toHaveLength(2)
   })
 
+  test('takes a path that looks like a glob as it is', async () => {
+    const { stdout } = await run({ 'a[1].jsonl': lines.join('\n') }, { from: ['a[1].jsonl'] })
+    expect(stdout).toContain('8 lines of 1 file')
+  })
+
   test('tells of lines that it could not read', async () => {
     const { code, stdout } = await run({ 'a.jsonl': `{"a":\n${lines[0]}\n{]\n` })
     expect(code).toBe(0)
