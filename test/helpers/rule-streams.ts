@@ -20,6 +20,14 @@ export function seeded(seed: number): Random {
   }
 }
 
+/** Seeds in groups, so that none of the tests runs for long. */
+export function seedGroups(count: number, size = 250): { first: number; seeds: number[] }[] {
+  return Array.from({ length: Math.ceil(count / size) }, (_, group) => {
+    const first = group * size
+    return { first, seeds: Array.from({ length: Math.min(size, count - first) }, (_, index) => first + index) }
+  })
+}
+
 export function int(random: Random, least: number, most: number): number {
   return least + Math.floor(random() * (most - least + 1))
 }

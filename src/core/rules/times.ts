@@ -201,8 +201,11 @@ export class Times {
     // Rings are cut from a page in any order of sizes: what is left of one is given to smaller rings.
     while (this.#next + length > this.#end) {
       if (this.#next === this.#end) {
-        this.#next = this.#newPage(pageLength)
-        this.#end = this.#next + pageLength
+        // The first pages are small: most rules have few keys.
+        const pages = Math.min(this.#pages.length, pageShift)
+        const room = Math.max(length, Math.min(pageLength, 256 << pages))
+        this.#next = this.#newPage(room)
+        this.#end = this.#next + room
       } else {
         const left = 31 - Math.clz32(this.#end - this.#next)
         this.#release(this.#next, left)
