@@ -114,6 +114,32 @@ rules that no test has made alert:
   })
 })
 
+test.each(['test', 'replay'])(
+  'feedoo %s leaves state, dead letters and outputs of the configuration alone',
+  async (command) => {
+    const folder = await scratchFolder()
+    const yaml = `state_dir: ${folder}/state
+dead_letters: ${folder}/dead.jsonl
+pipelines:
+  p:
+    - { name: input_file, tag: in, path_pattern: "${folder}/*.log" }
+    - { name: parser_json, on_error: dead_letter }
+    - { name: filter_frequency, match: in, num_events: 1, timeframe: 10, tag: alert, db_path: ${folder}/rule.db }
+    - { name: output_archive, path_template: "${folder}/out.jsonl" }
+tests:
+  - { name: t, events: [{ log: "{}" }, { log: "no JSON" }], alerts: [{}] }
+`
+    await writeFile(join(folder, 'a.yaml'), yaml)
+    await writeFile(join(folder, 'a.txt'), '{"log":"{}"}\nno JSON\n')
+    const daemon = new Daemon([command, 'a.yaml', ...(command === 'replay' ? ['--from', 'a.txt'] : [])], {
+      cwd: folder,
+    })
+    expect([await daemon.exit(), daemon.stderr]).toEqual([0, ''])
+    expect(daemon.stdout).toMatch(/1 to the dead letters, parser_json: /)
+    expect(readdirSync(folder).sort()).toEqual(['a.txt', 'a.yaml'])
+  },
+)
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const examples = readdirSync(join(root, 'etc/feedoo/pipelines')).filter((file) => file.endsWith('.yaml'))
 const withRules = examples.filter((file) =>
