@@ -92,7 +92,7 @@ test.each(places)(
     await writeFile(join(folder, 'steps.js'), steps)
     const yaml = (to: number) =>
       `${top}plugins: [./steps.js]\npipelines:\n  p:\n    - { name: input_steps, to: ${to}${at.input} }\n${rule(at.rule)}\n${alertsTo}\n`
-    for (const to of [4, 8, 13]) {
+    for (const to of [4, 13]) {
       const daemon = await Daemon.start(yaml(to), folder)
       await vi.waitFor(() => expect(saved(join(folder, file)).position).toBe(to), patience)
       daemon.signal('SIGKILL')
