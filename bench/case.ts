@@ -20,11 +20,5 @@ export interface BenchCase {
   yaml(input: string, output: string): string
 }
 
-/**
- * What the engine's CPU may be: a multiple of its floor's or of another case's engine, or so many CPU seconds per million
- * events more than that.
- */
-export type Limit = { of: 'floor' | string; ratio: number } | { of: 'floor' | string; adds: number }
-
 /** Peak resident memory in MB that no case may pass unless it says so, whatever the number of lines. */
 export const defaultMemoryLimitMB = 200

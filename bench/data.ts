@@ -17,7 +17,7 @@ import { lineWith, wordList } from './matching-data.ts'
 import { hex, int, levels, messages, pick, type Random, seeded, users, words } from './random.ts'
 
 /** `forward` is no log, but requests of the forward protocol. */
-export type DataKind = 'apache' | 'json' | 'words' | 'forward'
+export type DataKind = 'apache' | 'json' | 'words' | 'keys' | 'forward'
 
 /** Changes when the generators do, so that old files are not taken for new ones. */
 const version = 1
@@ -57,9 +57,9 @@ export function wordsFile(count: number): string {
   return path
 }
 
-function generate(kind: 'apache' | 'json' | 'words', lines: number, path: string): void {
-  const line = { apache: apacheLine, json: jsonLine, words: wordsLine() }[kind]
-  const random = seeded({ apache: 1, json: 2, words: 3 }[kind])
+function generate(kind: 'apache' | 'json' | 'words' | 'keys', lines: number, path: string): void {
+  const line = { apache: apacheLine, json: jsonLine, words: wordsLine(), keys: keysLine }[kind]
+  const random = seeded({ apache: 1, json: 2, words: 3, keys: 4 }[kind])
   const file = openSync(path, 'w')
   try {
     for (let start = 0; start < lines; start += blockLines) {

@@ -1,6 +1,6 @@
 // `npm run bench [case...] [--lines N] [--runs K] [--json] [--enforce]`: what each case costs, beside its floor.
 import { parseArgs } from 'node:util'
-import { type BenchCase, defaultMemoryLimitMB, type Limit } from './case.ts'
+import { type BenchCase, defaultMemoryLimitMB } from './case.ts'
 import { cases } from './cases.ts'
 import { measurePair, type Pair } from './measure.ts'
 
@@ -88,10 +88,6 @@ function toRow(bench: BenchCase): Row {
   }
 }
 
-function compared(limit: Limit, cpu: number, base: number): number {
-  return 'adds' in limit ? cpu - base : cpu / base
-}
-
 function enginesOf(name: string): Pair['engine'][] {
   return (pairs.get(name) ?? []).map(({ engine }) => engine)
 }
@@ -122,15 +118,6 @@ function limitsPassed({ case: name, engine, fluentBit, limited, limit, peakMB, l
 
 function limitText({ limit, limited }: Row): string {
   if ('adds' in limit) return `${limited.toFixed(2)} of ${limit.adds} s over ${limit.of}`
-  return limit.of === 'floor' ? `${limit.ratio}` : `${limited.toFixed(2)} of ${limit.ratio} x ${limit.of}`
-}
-
-function bound(limit: Limit): number {
-  return 'adds' in limit ? limit.adds : limit.ratio
-}
-
-function limitText({ limit, limited }: Row): string {
-  if ('adds' in limit) return `+${limited.toFixed(2)} of ${limit.adds} s over ${limit.of}`
   return limit.of === 'floor' ? `${limit.ratio}` : `${limited.toFixed(2)} of ${limit.ratio} x ${limit.of}`
 }
 
