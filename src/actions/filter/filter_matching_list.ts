@@ -72,9 +72,11 @@ first; empty with \`mode: absent\`), \`key\` and \`value\`. It follows the event
         .describe('Bytes of `list_file`: a larger file is not read.'),
     })
     .superRefine(({ list, list_file }, context) => {
-      if ((list === undefined) === (list_file === undefined)) {
-        const message = list === undefined ? '`list` or `list_file` is missing' : 'take either `list` or `list_file`'
-        context.addIssue({ code: 'custom', message, ...(list === undefined ? {} : { path: ['list_file'] }) })
+      if (list === undefined && list_file === undefined) {
+        context.addIssue({ code: 'custom', path: ['list'], message: 'is missing: write the words, or `list_file`' })
+      }
+      if (list !== undefined && list_file !== undefined) {
+        context.addIssue({ code: 'custom', path: ['list_file'], message: 'take either it or `list`' })
       }
     }),
   examples: [

@@ -168,7 +168,7 @@ describe('the parameters of filter_matching_list', () => {
   const rule = { tag: 'alert', key: 'log' }
 
   it.each([
-    { title: 'a list and a file', params: { list: ['a'], list_file: '/x' }, mistake: 'take either' },
+    { title: 'a list and a file', params: { list: ['a'], list_file: '/x' }, mistake: 'take either it or' },
     { title: 'neither', params: {}, mistake: 'is missing' },
     { title: 'an empty word', params: { list: [''] }, mistake: '' },
     { title: 'a number', params: { list: [22] }, mistake: '' },
