@@ -4,6 +4,7 @@ import { didYouMean } from '../core/config/nearest.ts'
 import { expandGlob } from '../core/config/path-glob.ts'
 import { inputTags } from '../core/config/tests.ts'
 import type { Config, PipelineConfig } from '../core/config/types.ts'
+import { FeedooError } from '../core/errors.ts'
 import { fileKind } from '../core/file-kind.ts'
 import { History } from '../core/lab/history.ts'
 import { replay } from '../core/lab/replay.ts'
@@ -87,6 +88,10 @@ export async function replayCommand(command: ReplayCommand, write: Write, writeE
     const show = alerts === '-' ? writeError : write
     show(replayReport({ config: pipeline, replay: result, counts, files: files.length, seconds }))
     return result.damaged.length === 0 ? 0 : 1
+  } catch (error) {
+    // As in `feedoo replay ... --alerts - | head`: nothing has failed.
+    if (error instanceof FeedooError && error.code === 'STDOUT_CLOSED') return 0
+    throw error
   } finally {
     out?.close()
   }
