@@ -20,7 +20,7 @@ export interface WordMatcherOptions {
 }
 
 /** What is done between two steps: words; about a millisecond. */
-const stepWork = 2000
+const stepWork = 1000
 const nothing: readonly string[] = Object.freeze([])
 
 /** Builds it in steps of a few milliseconds, so that a stream goes on beside it. Words are not empty. */
