@@ -9,6 +9,24 @@ export interface Column<Data extends Float64Array | Int32Array> {
   data: Data
 }
 
+/**
+ * What every event needs of a slot, in 64 bytes, which the processor fetches in one go: rows of 8 doubles, or 16 integers in
+ * the same place. The first two doubles are the table's own; the others are for one user, and 0 for a new key. The arrays are
+ * replaced when they grow: read them anew each time.
+ */
+export interface Rows {
+  doubles: Float64Array
+  ints: Int32Array
+}
+
+export const rowDoubles = 8
+export const rowInts = 16
+
+/** Places in a row: a number that grows with each sight, and what was seen just after it, and just before. */
+const sightAt = 0
+const newerAt = 2
+const olderAt = 3
+
 export interface KeyTableOptions {
   /** Keys at most; beyond them the key longest unseen is forgotten. */
   maxKeys: number
@@ -31,10 +49,11 @@ export class KeyTable {
   readonly #grow: ((capacity: number) => void)[] = []
   readonly #clear: ((slot: number) => void)[] = []
   #capacity = 16
-  /** Two numbers a slot: which was seen just after it, and which just before. A list from the newest to the oldest. */
-  readonly #links = this.int32(none, 2)
-  /** A number that grows with each sight: 0 for a free slot. Saved, so that the order outlives a restart. */
-  readonly #sight = this.float64(0)
+  /**
+   * The links make a list of the slots from the newest to the oldest. The sight is 0 for a free slot; it is saved, so that the
+   * order outlives a restart.
+   */
+  readonly rows: Rows = makeRows(this.#capacity)
   #sights = 0
   #newest = none
   #oldest = none
@@ -67,6 +86,11 @@ export class KeyTable {
     return this.#column((length) => new Int32Array(length), empty, width)
   }
 
+  /** Calls back for each new key, with its slot. */
+  whenNew(start: (slot: number) => void): void {
+    this.#clear.push(start)
+  }
+
   /** The slot of a key, or `none`. It is not seen by that. */
   find(key: Key): number {
     return this.#slots.get(key) ?? none
@@ -77,7 +101,7 @@ export class KeyTable {
     let slot = this.#slots.get(key)
     if (slot === undefined) slot = this.#add(key)
     else if (slot !== this.#newest) this.#toFront(slot)
-    this.#sight.data[slot] = ++this.#sights
+    this.rows.doubles[rowDoubles * slot + sightAt] = ++this.#sights
     return slot
   }
 
@@ -86,7 +110,7 @@ export class KeyTable {
   }
 
   sightAt(slot: number): number {
-    return this.#sight.data[slot] ?? 0
+    return this.rows.doubles[rowDoubles * slot + sightAt] ?? 0
   }
 
   /** The slot seen last, or `none`. */
@@ -96,7 +120,7 @@ export class KeyTable {
 
   /** The slot seen last before this one was, or `none`. */
   olderThan(slot: number): number {
-    return this.#links.data[2 * slot + 1] ?? none
+    return this.rows.ints[rowInts * slot + olderAt] ?? none
   }
 
   delete(slot: number): void {
@@ -104,7 +128,7 @@ export class KeyTable {
     this.#slots.delete(this.keyAt(slot))
     this.#unlink(slot)
     this.#keys[slot] = undefined
-    this.#sight.data[slot] = 0
+    this.rows.doubles[rowDoubles * slot + sightAt] = 0
     this.#free.push(slot)
     this.#options.count?.(-1)
   }
@@ -112,15 +136,14 @@ export class KeyTable {
   /** Puts back a key as it was saved. After the last one comes `restored`. */
   restore(key: Key, sight: number): number {
     const slot = this.#take(key)
-    this.#sight.data[slot] = sight
+    this.rows.doubles[rowDoubles * slot + sightAt] = sight
     this.#sights = Math.max(this.#sights, sight)
     return slot
   }
 
   /** Puts the keys in the order in which they were seen; forgets those that are too many now. */
   restored(): void {
-    const sight = this.#sight.data
-    const order = Int32Array.from(this.#slots.values()).sort((a, b) => (sight[a] ?? 0) - (sight[b] ?? 0))
+    const order = Int32Array.from(this.#slots.values()).sort((a, b) => this.sightAt(a) - this.sightAt(b))
     this.#newest = none
     this.#oldest = none
     for (const slot of order) this.#link(slot)
@@ -140,6 +163,7 @@ export class KeyTable {
     if (slot === this.#capacity) this.#enlarge()
     this.#keys[slot] = key
     this.#slots.set(key, slot)
+    this.rows.doubles.fill(0, rowDoubles * slot, rowDoubles * (slot + 1))
     for (const clear of this.#clear) clear(slot)
     this.#options.count?.(1)
     return slot
@@ -157,27 +181,30 @@ export class KeyTable {
 
   /** As the newest. */
   #link(slot: number): void {
-    const links = this.#links.data
+    const links = this.rows.ints
     const before = this.#newest
-    links[2 * slot] = none
-    links[2 * slot + 1] = before
+    links[rowInts * slot + newerAt] = none
+    links[rowInts * slot + olderAt] = before
     if (before === none) this.#oldest = slot
-    else links[2 * before] = slot
+    else links[rowInts * before + newerAt] = slot
     this.#newest = slot
   }
 
   #unlink(slot: number): void {
-    const links = this.#links.data
-    const newer = links[2 * slot] ?? none
-    const older = links[2 * slot + 1] ?? none
+    const links = this.rows.ints
+    const newer = links[rowInts * slot + newerAt] ?? none
+    const older = links[rowInts * slot + olderAt] ?? none
     if (newer === none) this.#newest = older
-    else links[2 * newer + 1] = older
+    else links[rowInts * newer + olderAt] = older
     if (older === none) this.#oldest = newer
-    else links[2 * older] = newer
+    else links[rowInts * older + newerAt] = newer
   }
 
   #enlarge(): void {
     this.#capacity *= 2
+    const { doubles } = this.rows
+    Object.assign(this.rows, makeRows(this.#capacity))
+    this.rows.doubles.set(doubles)
     for (const grow of this.#grow) grow(this.#capacity)
   }
 
@@ -197,4 +224,9 @@ export class KeyTable {
     })
     return column
   }
+}
+
+function makeRows(slots: number): Rows {
+  const doubles = new Float64Array(rowDoubles * slots)
+  return { doubles, ints: new Int32Array(doubles.buffer) }
 }
