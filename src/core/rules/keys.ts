@@ -1,5 +1,6 @@
 // The keys a rule knows: a slot number for each, columns of numbers by slot, and which key was unseen for longest.
 import { copyText, type Key } from './identity.ts'
+import { Sights } from './sights.ts'
 
 /**
  * One number a slot (or some, side by side, for a `width` above 1), in an array that is replaced when it grows: read `data`
@@ -11,7 +12,7 @@ export interface Column<Data extends Float64Array | Int32Array> {
 
 /**
  * What every event needs of a slot, in 64 bytes, which the processor fetches in one go: rows of 8 doubles, or 16 integers in
- * the same place. The first two doubles are the table's own; the others are for one user, and 0 for a new key. The arrays are
+ * the same place. The first double is the table's own; the others are for one user, and 0 for a new key. The arrays are
  * replaced when they grow: read them anew each time.
  */
 export interface Rows {
@@ -22,10 +23,8 @@ export interface Rows {
 export const rowDoubles = 8
 export const rowInts = 16
 
-/** Places in a row: a number that grows with each sight, and what was seen just after it, and just before. */
+/** Place in a row: a number that grows with each sight; 0 for a free slot. */
 const sightAt = 0
-const newerAt = 2
-const olderAt = 3
 
 export interface KeyTableOptions {
   /** Keys at most; beyond them the key longest unseen is forgotten. */
@@ -49,14 +48,10 @@ export class KeyTable {
   readonly #grow: ((capacity: number) => void)[] = []
   readonly #clear: ((slot: number) => void)[] = []
   #capacity = 16
-  /**
-   * The links make a list of the slots from the newest to the oldest. The sight is 0 for a free slot; it is saved, so that the
-   * order outlives a restart.
-   */
   readonly rows: Rows = makeRows(this.#capacity)
+  /** Saved with each key, so that the order outlives a restart. */
   #sights = 0
-  #newest = none
-  #oldest = none
+  readonly #order = new Sights((slot) => this.sightAt(slot))
 
   constructor(options: KeyTableOptions) {
     this.#options = options
@@ -100,8 +95,9 @@ export class KeyTable {
   see(key: Key): number {
     let slot = this.#slots.get(key)
     if (slot === undefined) slot = this.#add(key)
-    else if (slot !== this.#newest) this.#toFront(slot)
-    this.rows.doubles[rowDoubles * slot + sightAt] = ++this.#sights
+    const sight = ++this.#sights
+    this.#order.add(slot, sight)
+    this.rows.doubles[rowDoubles * slot + sightAt] = sight
     return slot
   }
 
@@ -113,20 +109,14 @@ export class KeyTable {
     return this.rows.doubles[rowDoubles * slot + sightAt] ?? 0
   }
 
-  /** The slot seen last, or `none`. */
-  get newest(): number {
-    return this.#newest
-  }
-
-  /** The slot seen last before this one was, or `none`. */
-  olderThan(slot: number): number {
-    return this.rows.ints[rowInts * slot + olderAt] ?? none
+  /** The slots seen after a sight, the newest first. */
+  seenAfter(sight: number): number[] {
+    return this.#order.after(sight)
   }
 
   delete(slot: number): void {
     this.#options.forget?.(slot)
     this.#slots.delete(this.keyAt(slot))
-    this.#unlink(slot)
     this.#keys[slot] = undefined
     this.rows.doubles[rowDoubles * slot + sightAt] = 0
     this.#free.push(slot)
@@ -144,18 +134,15 @@ export class KeyTable {
   /** Puts the keys in the order in which they were seen; forgets those that are too many now. */
   restored(): void {
     const order = Int32Array.from(this.#slots.values()).sort((a, b) => this.sightAt(a) - this.sightAt(b))
-    this.#newest = none
-    this.#oldest = none
-    for (const slot of order) this.#link(slot)
+    this.#order.clear()
+    for (const slot of order) this.#order.add(slot, this.sightAt(slot))
     while (this.#slots.size > this.#options.maxKeys) this.#forgetOldest()
   }
 
   #add(key: Key): number {
     if (this.#slots.size >= this.#options.maxKeys) this.#forgetOldest()
     // What is looked up may be a slice of a long text, which it would keep in memory.
-    const slot = this.#take(typeof key === 'string' ? copyText(key) : key)
-    this.#link(slot)
-    return slot
+    return this.#take(typeof key === 'string' ? copyText(key) : key)
   }
 
   #take(key: Key): number {
@@ -171,33 +158,7 @@ export class KeyTable {
 
   #forgetOldest(): void {
     this.#options.overflow?.()
-    this.delete(this.#oldest)
-  }
-
-  #toFront(slot: number): void {
-    this.#unlink(slot)
-    this.#link(slot)
-  }
-
-  /** As the newest. */
-  #link(slot: number): void {
-    const links = this.rows.ints
-    const before = this.#newest
-    links[rowInts * slot + newerAt] = none
-    links[rowInts * slot + olderAt] = before
-    if (before === none) this.#oldest = slot
-    else links[rowInts * before + newerAt] = slot
-    this.#newest = slot
-  }
-
-  #unlink(slot: number): void {
-    const links = this.rows.ints
-    const newer = links[rowInts * slot + newerAt] ?? none
-    const older = links[rowInts * slot + olderAt] ?? none
-    if (newer === none) this.#newest = older
-    else links[rowInts * newer + olderAt] = older
-    if (older === none) this.#oldest = newer
-    else links[rowInts * older + newerAt] = newer
+    this.delete(this.#order.oldest())
   }
 
   #enlarge(): void {

@@ -23,10 +23,7 @@ function make(maxKeys: number) {
   const journal = createJournal('test', [section])
   /** The keys from the newest to the oldest, with their numbers. */
   const all = () => {
-    const found: unknown[] = []
-    for (let slot = keys.newest; slot >= 0; slot = keys.olderThan(slot))
-      found.push([keys.keyAt(slot), numbers.data[slot]])
-    return found
+    return keys.seenAfter(0).map((slot) => [keys.keyAt(slot), numbers.data[slot]])
   }
   return { keys, numbers, section, journal, all }
 }
