@@ -1,11 +1,7 @@
 // For each slot the times in its window, sorted, in a ring: compact, and no work that grows with the window.
+import { Arena, noRing, pageLength, pageShift } from './arena.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
-/** Doubles in a page. Larger rings have a page of their own. */
-const pageLength = 65_536
-const pageShift = 16
-/** No ring begins there. */
-const noRing = 0
 /** Places in a row. */
 const newestAt = 2
 const ringAt = 6
@@ -27,13 +23,7 @@ export class Times {
   readonly #options: TimesOptions
   /** Of a slot's row: the newest time; where its ring begins, over all pages; its length as a power of two; its first place; its times. */
   readonly #rows: Rows
-  /** The first is not used, so that no ring is 0. */
-  readonly #pages: Float64Array[] = [new Float64Array(0)]
-  /** Free rings by power of two. */
-  readonly #free: number[][] = []
-  /** What is left of the page that small rings are cut from. */
-  #next = 0
-  #end = 0
+  readonly #arena = new Arena()
 
   constructor(keys: KeyTable, options: TimesOptions) {
     this.#options = options
@@ -97,7 +87,7 @@ export class Times {
   /** Gives a slot's memory back. */
   clear(slot: number): void {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? noRing
-    if (ring !== noRing) this.#release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    if (ring !== noRing) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
     this.#rows.ints[rowInts * slot + ringAt] = noRing
     this.#rows.ints[rowInts * slot + countAt] = 0
     this.#rows.ints[rowInts * slot + headAt] = 0
@@ -107,7 +97,7 @@ export class Times {
     let count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     if (count === 0) return
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const page = this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return
     const base = ring & (pageLength - 1)
     const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
@@ -137,12 +127,12 @@ export class Times {
     }
     if (this.#rows.ints[rowInts * slot + ringAt] === noRing) {
       this.#rows.ints[rowInts * slot + powerAt] = 0
-      this.#rows.ints[rowInts * slot + ringAt] = this.#take(0)
+      this.#rows.ints[rowInts * slot + ringAt] = this.#arena.take(0)
     } else if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
       this.#resize(slot, (this.#rows.ints[rowInts * slot + powerAt] ?? 0) + 1)
     }
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const page = this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return false
     const base = ring & (pageLength - 1)
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
@@ -171,14 +161,14 @@ export class Times {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const place = ((this.#rows.ints[rowInts * slot + headAt] ?? 0) + index) & mask
-    return this.#pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
+    return this.#arena.pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
   }
 
   #resize(slot: number, power: number): void {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const from = this.#pages[ring >>> pageShift]
-    const other = this.#take(power)
-    const to = this.#pages[other >>> pageShift]
+    const from = this.#arena.pages[ring >>> pageShift]
+    const other = this.#arena.take(power)
+    const to = this.#arena.pages[other >>> pageShift]
     if (from === undefined || to === undefined) return
     const base = ring & (pageLength - 1)
     const target = other & (pageLength - 1)
@@ -186,49 +176,9 @@ export class Times {
     const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     const count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
-    this.#release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
     this.#rows.ints[rowInts * slot + ringAt] = other
     this.#rows.ints[rowInts * slot + powerAt] = power
     this.#rows.ints[rowInts * slot + headAt] = 0
-  }
-
-  /** A ring of this power of two. */
-  #take(power: number): number {
-    const free = this.#free[power]?.pop()
-    if (free !== undefined) return free
-    const length = 1 << power
-    if (length > pageLength) return this.#newPage(length)
-    // Rings are cut from a page in any order of sizes: what is left of one is given to smaller rings.
-    while (this.#next + length > this.#end) {
-      if (this.#next === this.#end) {
-        // The first pages are small: most rules have few keys.
-        const pages = Math.min(this.#pages.length, pageShift)
-        const room = Math.max(length, Math.min(pageLength, 256 << pages))
-        this.#next = this.#newPage(room)
-        this.#end = this.#next + room
-      } else {
-        const left = 31 - Math.clz32(this.#end - this.#next)
-        this.#release(this.#next, left)
-        this.#next += 1 << left
-      }
-    }
-    const ring = this.#next
-    this.#next += length
-    return ring
-  }
-
-  #release(ring: number, power: number): void {
-    let rings = this.#free[power]
-    if (rings === undefined) {
-      rings = []
-      for (let lower = this.#free.length; lower < power; lower++) this.#free.push([])
-      this.#free[power] = rings
-    }
-    rings.push(ring)
-  }
-
-  #newPage(length: number): number {
-    this.#pages.push(new Float64Array(length))
-    return (this.#pages.length - 1) << pageShift
   }
 }
