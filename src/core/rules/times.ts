@@ -1,5 +1,5 @@
 // For each slot the times in its window, sorted, in a ring: compact, and no work that grows with the window.
-import { Arena, noRing, pageLength, pageShift } from './arena.ts'
+import { Arena, pageLength, pageShift } from './arena.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
 /** Places in a row. */
@@ -8,6 +8,10 @@ const ringAt = 6
 const powerAt = 7
 const headAt = 8
 const countAt = 9
+/** A ring of two has its place in the row itself: most keys need no more, and no other memory is touched for them. */
+const inRowAt = 6
+/** What stands in place of its ring: no ring of the arena is 0. */
+const inRow = 0
 
 export interface TimesOptions {
   /** Seconds. */
@@ -30,6 +34,7 @@ export class Times {
     this.#rows = keys.rows
     keys.whenNew((slot) => {
       this.#rows.doubles[rowDoubles * slot + newestAt] = Number.NEGATIVE_INFINITY
+      this.#rows.ints[rowInts * slot + powerAt] = 1
     })
   }
 
@@ -86,9 +91,10 @@ export class Times {
 
   /** Gives a slot's memory back. */
   clear(slot: number): void {
-    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? noRing
-    if (ring !== noRing) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
-    this.#rows.ints[rowInts * slot + ringAt] = noRing
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? inRow
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    this.#rows.ints[rowInts * slot + ringAt] = inRow
+    this.#rows.ints[rowInts * slot + powerAt] = 1
     this.#rows.ints[rowInts * slot + countAt] = 0
     this.#rows.ints[rowInts * slot + headAt] = 0
   }
@@ -97,9 +103,9 @@ export class Times {
     let count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     if (count === 0) return
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#arena.pages[ring >>> pageShift]
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
     const mask = (1 << power) - 1
     let head = this.#rows.ints[rowInts * slot + headAt] ?? 0
@@ -125,16 +131,13 @@ export class Times {
       this.#dropOldest(slot)
       count--
     }
-    if (this.#rows.ints[rowInts * slot + ringAt] === noRing) {
-      this.#rows.ints[rowInts * slot + powerAt] = 0
-      this.#rows.ints[rowInts * slot + ringAt] = this.#arena.take(0)
-    } else if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
+    if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
       this.#resize(slot, (this.#rows.ints[rowInts * slot + powerAt] ?? 0) + 1)
     }
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#arena.pages[ring >>> pageShift]
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return false
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     let place = count
@@ -161,22 +164,23 @@ export class Times {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const place = ((this.#rows.ints[rowInts * slot + headAt] ?? 0) + index) & mask
+    if (ring === inRow) return this.#rows.doubles[rowDoubles * slot + inRowAt + place] ?? 0
     return this.#arena.pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
   }
 
   #resize(slot: number, power: number): void {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const from = this.#arena.pages[ring >>> pageShift]
+    const from = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     const other = this.#arena.take(power)
     const to = this.#arena.pages[other >>> pageShift]
     if (from === undefined || to === undefined) return
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const target = other & (pageLength - 1)
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     const count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
-    this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
     this.#rows.ints[rowInts * slot + ringAt] = other
     this.#rows.ints[rowInts * slot + powerAt] = power
     this.#rows.ints[rowInts * slot + headAt] = 0
