@@ -19,8 +19,7 @@ const filterPulse = defineAction({
   create: () => ({ apply: (event, emit) => emit(event) }),
 })
 
-const pulse = (lines: string) =>
-  loadText(dummy(`    - name: filter_pulse\n${lines}`), { extra: [filterPulse] })
+const pulse = (lines: string) => loadText(dummy(`    - name: filter_pulse\n${lines}`), { extra: [filterPulse] })
 
 describe('loadConfig', () => {
   test('gives a whole configuration with its defaults', async () => {
