@@ -139,9 +139,9 @@ export class Times {
       this.#dropOldest(slot)
       count--
     }
-    if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
-      this.#resize(slot, (this.#rows.ints[rowInts * slot + powerAt] ?? 0) + 1)
-    }
+    const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
+    // A key that does not fit in its row any more mostly goes on: room for eight saves it a move.
+    if (count >> power > 0) this.#resize(slot, power === 1 ? 3 : power + 1)
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
     const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return false
