@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { defineAction, type Emit } from '../../core/action.ts'
 import type { Event, EventRecord } from '../../core/event.ts'
 import { fieldParam } from '../../core/params.ts'
+import { compileComparison } from '../../core/rules/comparison.ts'
 import { DueHeap, justAfter } from '../../core/rules/due-heap.ts'
 import { savedMap, savedNumber } from '../../core/rules/journal.ts'
 import { compileNumber } from '../../core/rules/number-field.ts'
@@ -155,13 +156,18 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
   ],
   lint: lintRule,
   create(params, context) {
-    const { timeframe, spike_height: height, spike_type, field_value, threshold_cur, resolve } = params
+    const { timeframe, spike_height, spike_type, field_value, threshold_cur, resolve } = params
     const { time, count } = context
     const rises = spike_type !== 'down'
     const falls = spike_type !== 'up'
     const means = field_value !== undefined
-    const leastReference = Math.max(1, params.threshold_ref)
     const wait = 2 * timeframe
+    const compare = compileComparison({
+      height: spike_height,
+      leastCurrent: threshold_cur,
+      leastReference: params.threshold_ref,
+      means,
+    })
     const rule = createRule({ form, params, context, meaning: field_value, resolve })
     const { keyOf, table, alerts } = rule
     const { keys } = table
@@ -188,29 +194,19 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
         dues.delete(slot)
       },
       write(slot, writer) {
-        const kept = windows.count(slot)
         const incident = at(incidents.data, slot)
-        writer.mapHeader(5 + (means ? 1 : 0) + (incident === none ? 0 : 3))
+        writer.mapHeader((means ? 6 : 5) + (incident === none ? 0 : 3))
         // All moments before this one have been looked at.
         writer.str('at').number(time.now).str('timeframe').number(timeframe)
         writer.str('fired').number(at(fired.data, slot)).str('first').number(windows.first(slot))
-        writer.str('times').arrayHeader(kept)
-        for (let i = 0; i < kept; i++) writer.number(windows.timeAt(slot, i))
-        if (means) {
-          writer.str('values').arrayHeader(kept)
-          for (let i = 0; i < kept; i++) writer.number(windows.valueAt(slot, i))
-        }
+        windows.write(slot, writer)
         if (incident === none) return
         writer.str('incident').number(incident).str('reference').number(at(references.data, slot))
         writer.str('ended').number(at(ended.data, slot))
       },
       read(slot, value) {
         const saved = savedMap(value)
-        const { times, values = [] } = saved
-        if (!Array.isArray(times) || !Array.isArray(values)) throw new Error('the times of a window are missing')
-        times.forEach((one, i) => {
-          windows.add(slot, savedNumber(one), means ? savedNumber(values[i]) : 0)
-        })
+        windows.read(slot, saved)
         const first = savedNumber(saved.first)
         const before = savedNumber(saved.timeframe)
         // Of longer windows than there were, only these are known.
@@ -226,38 +222,10 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
       },
     })
 
-    /** What a window of a view comes to; null for the mean of nothing. */
-    function currentOf(view: View, slot: number): number | null {
-      if (!means) return view.current(slot)
-      return view.current(slot) === 0 ? null : view.currentMean(slot)
-    }
-
-    function referenceOf(view: View, slot: number): number {
-      return means ? view.referenceMean(slot) : view.reference(slot)
-    }
-
-    function isLarger(larger: number, smaller: number): boolean {
-      return larger > 0 && smaller >= 0 && larger >= height * smaller
-    }
-
-    function isUp(slot: number): boolean {
-      const view = windows.newest
-      if (view.reference(slot) < leastReference || view.current(slot) < threshold_cur) return false
-      return isLarger(currentOf(view, slot) ?? 0, referenceOf(view, slot))
-    }
-
-    function isDown(slot: number): boolean {
-      const view = windows.clock
-      if (view.reference(slot) < leastReference) return false
-      const current = currentOf(view, slot)
-      if (view.current(slot) === 0 || current === null) return true
-      return view.current(slot) >= threshold_cur && isLarger(referenceOf(view, slot), current)
-    }
-
     /** What an alert says, and the key starts over. */
     function spike(slot: number, direction: number, view: View, moment: number): EventRecord {
-      const current = currentOf(view, slot)
-      const reference = referenceOf(view, slot)
+      const current = compare.currentOf(view, slot)
+      const reference = compare.referenceOf(view, slot)
       const ratio = direction === up ? (current ?? 0) / reference : reference / (current ?? 0)
       windows.clear(slot)
       fired.data[slot] = moment
@@ -291,21 +259,11 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
       }
     }
 
-    /** When at most so many events are left in the current window that, with all of these in the two, it can be a fall. */
+    /** When the current window is so empty that, with so many events in the two, it may be a fall. */
     function fewAt(slot: number, events: number): number {
-      if (events < leastReference) return forever
-      const few = fewOf(events)
-      const total = windows.count(slot)
-      return windows.timeAt(slot, total - (few < threshold_cur ? 0 : few) - 1) + timeframe
-    }
-
-    /** How many of so many events may be in the current window at most. */
-    function fewOf(events: number): number {
-      let few = Math.floor(events / (height + 1))
-      // As it is compared: the quotient may be rounded.
-      while ((few + 1) * height <= events - few - 1) few++
-      while (few * height > events - few) few--
-      return Math.min(few, events - leastReference)
+      const most = compare.mostWhenDown(events)
+      if (most < 0) return forever
+      return windows.timeAt(slot, windows.count(slot) - 1 - (most < threshold_cur ? 0 : most)) + timeframe
     }
 
     function look(slot: number, emit: Emit): void {
@@ -313,7 +271,7 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
       const view = windows.clock
       looks.data[slot] = forever
       view.move(slot, moment)
-      if (falls && moment >= windows.first(slot) + wait && isDown(slot)) {
+      if (falls && moment >= windows.first(slot) + wait && compare.isDown(view, slot)) {
         const alert = alerts.fire(keys.keyAt(slot), moment, spike(slot, down, view, moment))
         if (resolve) alerts.endsAt(keys.keyAt(slot), forever)
         table.touch(slot)
@@ -332,12 +290,12 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
         table.touch(slot)
         return
       }
-      const current = currentOf(windows.clock, slot)
+      const current = compare.currentOf(windows.clock, slot)
       const reference = at(references.data, slot)
       const holds =
         at(incidents.data, slot) === up
-          ? current !== null && isLarger(current, reference)
-          : windows.clock.current(slot) === 0 || current === null || isLarger(reference, current)
+          ? current !== null && compare.isLarger(current, reference)
+          : windows.clock.current(slot) === 0 || current === null || compare.isLarger(reference, current)
       const isOver = holds ? 0 : 1
       if (at(ended.data, slot) === isOver) return
       ended.data[slot] = isOver
@@ -381,7 +339,7 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
       }
       const newest = windows.newest.moment(slot)
       let alert: Event | undefined
-      if (rises && newest >= windows.first(slot) + wait && isUp(slot)) {
+      if (rises && newest >= windows.first(slot) + wait && compare.isUp(windows.newest, slot)) {
         alert = alerts.fire(key, now, spike(slot, up, windows.newest, newest), event)
         if (resolve) alerts.endsAt(key, forever)
       }

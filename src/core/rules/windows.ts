@@ -1,6 +1,8 @@
 // For each slot two windows of equal length, one before the other, at the newest event and at a moment of the clock.
+import type { MsgpackWriter } from '../../protocol/msgpack-writer.ts'
 import { Arena, noRing, pageLength, pageShift } from './arena.ts'
 import { addExactly, roundedSum } from './exact-sum.ts'
+import { savedNumber } from './journal.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
 /*
@@ -95,6 +97,24 @@ export class Windows {
 
   valueAt(slot: number, index: number): number {
     return this.#read(slot, index, 1)
+  }
+
+  /** Writes one pair of a map, `times`, and with values another, `values`. */
+  write(slot: number, writer: MsgpackWriter): void {
+    const count = this.count(slot)
+    writer.str('times').arrayHeader(count)
+    for (let i = 0; i < count; i++) writer.number(this.timeAt(slot, i))
+    if (this.#shift === 0) return
+    writer.str('values').arrayHeader(count)
+    for (let i = 0; i < count; i++) writer.number(this.valueAt(slot, i))
+  }
+
+  /** Adds the events of what was written. Throws when it is something else. */
+  read(slot: number, { times, values = [] }: Record<string, unknown>): void {
+    if (!Array.isArray(times) || !Array.isArray(values)) throw new Error('the times of a window are missing')
+    for (const [index, time] of times.entries()) {
+      this.add(slot, savedNumber(time), this.#shift === 0 ? 0 : savedNumber(values[index]))
+    }
   }
 
   /** Gives a slot's memory back, and begins again. */
