@@ -29,6 +29,21 @@ export const rules: readonly BenchCase[] = [
     // Nearly a fifth of the events are changes, which the alerts have to count.
     { memoryLimitMB: 300, limit: { of: 'rules-plain', adds: 2 } },
   ),
+  ruleCase(
+    'rules-spike-100k-keys',
+    `\
+    - name: filter_spike
+      tag: alert
+      query_key: user
+      spike_height: 50
+      spike_type: up
+      timeframe: 60
+`,
+    // Both windows of every key move on.
+    { memoryLimitMB: 300, limit: { of: 'rules-plain', adds: 2 } },
+  ),
+  spike('rules-spike-100k-keys-up', 'up'),
+  spike('rules-spike-100k-keys-both', 'both'),
 ]
 
 /** Counts that are never reached: an alert costs more than an event. */
@@ -46,6 +61,22 @@ function frequency(
       timeframe: ${timeframe}
 ${key === undefined ? '' : `      query_key: ${key}\n`}`
   return ruleCase(name, yaml, { memoryLimitMB: 300, ...own })
+}
+
+/** A key has an event in half an hour or so; few of the rises and falls are told. */
+function spike(name: string, type: string) {
+  const yaml = `\
+    - name: filter_spike
+      tag: alert
+      query_key: user
+      timeframe: 3600
+      spike_height: 3
+      spike_type: ${type}
+      threshold_cur: 4
+      threshold_ref: 4
+      realert: 1000000
+`
+  return ruleCase(name, yaml, { memoryLimitMB: 300 })
 }
 
 function ruleCase(name: string, rule: string, own: Partial<BenchCase>): BenchCase {
