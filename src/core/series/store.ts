@@ -38,8 +38,8 @@ export interface SeriesTable {
   /** What would make reading faster; a sentence, logged once. */
   readonly advice?: string
   /**
-   * The rows of a range, in order of time, at most `limit`; fewer only when the range holds no more. An empty page
-   * when the table is gone.
+   * The first rows of a range, in order of time, at most `limit`, and fewer when they are big. An empty page when the
+   * range is empty, or the table gone.
    */
   page(range: Range, limit: number): Promise<SeriesPage>
   /** How many rows there are in a range, about. For the progress of a finite job. */
@@ -73,6 +73,10 @@ export interface SeriesPage {
   readonly times: readonly number[]
   /** What becomes of each row: an object of its own. */
   readonly records: readonly EventRecord[]
+  /** Whether the range may hold rows behind these. */
+  readonly more: boolean
+  /** About how much memory the records take; the reader bounds what it has in hand by it. */
+  readonly bytes: number
   cursor(index: number): Cursor
   /** The rows from `start` up to `end`, `end` not among them, so that they can be removed. At least one. */
   take(start: number, end: number): Taken

@@ -4,7 +4,7 @@
  * The name as SQL text. A double quote in it is doubled, which is all that SQLite asks for. Throws a RangeError for a
  * name that SQLite cannot hold: its text ends at a NUL character.
  */
-export function quoteName(name: string): string {
+export function quoteIdentifier(name: string): string {
   if (name.includes('\0')) throw new RangeError('a name in SQLite holds no NUL character')
   return `"${name.replaceAll('"', '""')}"`
 }
