@@ -49,11 +49,9 @@ export interface SeriesTable {
   /** Rows whose time field holds no number: they are never read. */
   timeless(): Promise<number>
   /**
-   * Rows known to have been inserted, since the last call, at or before `after`: too late to be read. A store that
-   * cannot know leaves it out.
+   * Removes what is left of a span that an earlier run has read, and nothing that was inserted since. What cannot be
+   * told apart stays, to be read again.
    */
-  late?(after: Cursor | undefined): Promise<number>
-  /** Removes what is left of a span that an earlier run has read, and nothing that was inserted since. */
   removeSpan(span: Span): Promise<void>
   /** Drops the table if it has no rows at all. False when it has, or is gone. */
   dropIfEmpty(): Promise<boolean>
@@ -77,6 +75,11 @@ export interface SeriesPage {
   readonly more: boolean
   /** About how much memory the records take; the reader bounds what it has in hand by it. */
   readonly bytes: number
+  /**
+   * Rows known to have been inserted behind the reader, at or before `after`, since the page before: too late to be
+   * read. Left out by a store that cannot know.
+   */
+  readonly late?: number
   cursor(index: number): Cursor
   /** The rows from `start` up to `end`, `end` not among them, so that they can be removed. At least one. */
   take(start: number, end: number): Taken
