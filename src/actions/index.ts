@@ -8,6 +8,7 @@ import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputForward } from './output/output_forward.ts'
+import { outputSqlite } from './output/output_sqlite.ts'
 import { outputStdout } from './output/output_stdout.ts'
 import { parserJson } from './parser/parser_json.ts'
 import { parserRegex } from './parser/parser_regex.ts'
@@ -24,5 +25,6 @@ export const actions = [
   filterDate,
   outputStdout,
   outputArchive,
+  outputSqlite,
   outputForward,
 ] as const
