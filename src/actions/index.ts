@@ -8,6 +8,7 @@ import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputForward } from './output/output_forward.ts'
+import { outputRethinkdb } from './output/output_rethinkdb.ts'
 import { outputSqlite } from './output/output_sqlite.ts'
 import { outputStdout } from './output/output_stdout.ts'
 import { parserJson } from './parser/parser_json.ts'
@@ -26,5 +27,6 @@ export const actions = [
   outputStdout,
   outputArchive,
   outputSqlite,
+  outputRethinkdb,
   outputForward,
 ] as const
