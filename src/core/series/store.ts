@@ -38,10 +38,10 @@ export interface SeriesTable {
   /** What would make reading faster; a sentence, logged once. */
   readonly advice?: string
   /**
-   * The first rows of a range, in order of time, at most `limit`, and fewer when they are big. An empty page when the
-   * range is empty, or the table gone.
+   * The first rows of a range, in order of time: at most `limit`, and fewer when they would take more than about
+   * `bytes`. An empty page when the range is empty, or the table gone.
    */
-  page(range: Range, limit: number): Promise<SeriesPage>
+  page(range: Range, limit: number, bytes: number): Promise<SeriesPage>
   /** How many rows there are in a range, about. For the progress of a finite job. */
   count(range: Range): Promise<number>
   /** Unix seconds of the last row, undefined for an empty table. */

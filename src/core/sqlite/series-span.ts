@@ -1,4 +1,5 @@
 // Rows that were read and are to be removed: by their keys while we run, by a span of a few numbers after a restart.
+import { createHash } from 'node:crypto'
 import type { Json } from '../action.ts'
 import type { Layout } from './series-layout.ts'
 import { decodeValue, decodeValues, encodeValue, type Row, type SqlValue } from './series-values.ts'
@@ -17,12 +18,20 @@ export interface SqliteSpan {
   last: readonly SqlValue[]
   rows: number
   ids: readonly RowidRange[] | undefined
+  /** Of all the values in the rows: SQLite may give the rowid of a removed row to a new one. */
+  digest: string
+}
+
+/** Of rows in any order. */
+export function digestOf(rows: readonly Row[]): string {
+  const texts = rows.map((row) => JSON.stringify(row.map(encodeValue)))
+  return createHash('sha1').update(texts.sort().join('\n')).digest('base64url')
 }
 
 /** The span of rows that were read one after another. Each row begins with its time and its key. */
 export function spanOf(rows: readonly Row[], { byRowid, key }: Layout): Json {
   const place = (row: Row | undefined) => (row ?? []).slice(0, 1 + key.length).map(encodeValue)
-  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length }
+  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(rows) }
   if (!byRowid) return span
   const ids = rangesOf(rows.map((row) => row[1]).filter(isInteger))
   return { ...span, ids: ids.map((range) => range.map(encodeValue)) }
@@ -30,14 +39,21 @@ export function spanOf(rows: readonly Row[], { byRowid, key }: Layout): Json {
 
 /** Throws a TypeError for what is none. */
 export function readSpan(json: Json): SqliteSpan {
-  if (typeof json !== 'object' || json === null || Array.isArray(json) || typeof json.rows !== 'number') {
+  if (
+    typeof json !== 'object' ||
+    json === null ||
+    Array.isArray(json) ||
+    typeof json.rows !== 'number' ||
+    typeof json.digest !== 'string'
+  ) {
     throw new TypeError(`a span of rows to remove is unreadable: ${JSON.stringify(json)}`)
   }
-  const { first, last, rows, ids } = json
+  const { first, last, rows, ids, digest } = json
   return {
     first: decodeValues(first),
     last: decodeValues(last),
     rows,
+    digest,
     ids: Array.isArray(ids) ? ids.map(readRange) : undefined,
   }
 }

@@ -38,7 +38,8 @@ export interface Statements {
   /** Rows with a rowid above `low`, up to `high`, that stand at or before `after`. */
   countLate(low: bigint, high: bigint, after: readonly SqlValue[]): number
   remove(place: readonly SqlValue[]): void
-  countSpan(span: SqliteSpan): number
+  /** The rows of a span, as many as it has, or one more. */
+  spanRows(span: SqliteSpan): readonly Row[]
   removeSpan(span: SqliteSpan): void
 }
 
@@ -155,13 +156,10 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
     remove(values) {
       statement(`DELETE ${from} WHERE ${at}`).run(...values)
     },
-    countSpan(span) {
-      const parts = spanParts(span)
-      return parts.reduce(
-        (sum, { where, values }) => sum + number(`SELECT count(*) ${from} WHERE ${where}`, ...values),
-        0,
-      )
-    },
+    spanRows: (span) =>
+      spanParts(span).flatMap(({ where, values }) =>
+        read(`SELECT ${all} ${from} WHERE ${where} ORDER BY ${place} LIMIT ?`, ...values, span.rows + 1),
+      ),
     removeSpan(span) {
       for (const { where, values } of spanParts(span)) statement(`DELETE ${from} WHERE ${where}`).run(...values)
     },

@@ -1,6 +1,6 @@
 // A SQLite file as a store of time series: opened when it is needed, and again when it was replaced or away.
 import { stat } from 'node:fs/promises'
-import { FeedooError, systemCode } from '../errors.ts'
+import { FeedooError } from '../errors.ts'
 import { fileReason } from '../file-reason.ts'
 import type { SeriesStore, SeriesTable, Unreadable } from '../series/store.ts'
 import { isInternalTable } from './identifiers.ts'
@@ -14,6 +14,8 @@ export interface SqliteStoreOptions {
   timeKey: string
   /** Opens the file for reading only. */
   readonly: boolean
+  /** That the file is missing when it is first opened is an error for good. */
+  mustExist: boolean
 }
 
 interface Open {
@@ -28,8 +30,9 @@ interface FileId {
 }
 
 /** Errors have the code INPUT_UNREADABLE; `retriable` for a file that is missing, locked or damaged. */
-export function createSqliteStore({ path, timeKey, readonly }: SqliteStoreOptions): SeriesStore {
+export function createSqliteStore({ path, timeKey, readonly, mustExist }: SqliteStoreOptions): SeriesStore {
   let open: Open | undefined
+  let found = false
 
   function close(): void {
     const db = open?.db
@@ -38,7 +41,8 @@ export function createSqliteStore({ path, timeKey, readonly }: SqliteStoreOption
   }
 
   async function connect(): Promise<Connection> {
-    const file = await identify(path)
+    const file = await identify(path, found || !mustExist)
+    found = true
     if (open !== undefined && !(open.file.ino === file.ino && open.file.dev === file.dev)) close()
     open ??= { db: await openSqlite(path, { readonly, mustExist: true }), file }
     return open.db
@@ -83,14 +87,13 @@ function tableNames(db: Connection): string[] {
     .filter((name) => !isInternalTable(name))
 }
 
-async function identify(path: string): Promise<FileId> {
+async function identify(path: string, mayComeBack: boolean): Promise<FileId> {
   try {
     return await stat(path, { bigint: true })
   } catch (error) {
-    const missing = systemCode(error) === 'ENOENT'
-    throw new FeedooError('INPUT_UNREADABLE', `${path}: ${missing ? 'there is no such file' : fileReason(error)}`, {
+    throw new FeedooError('INPUT_UNREADABLE', `${path}: ${fileReason(error)}`, {
       cause: error,
-      retriable: true,
+      retriable: mayComeBack,
     })
   }
 }

@@ -4,14 +4,12 @@ import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
-import { readSpan, spanOf } from './series-span.ts'
+import { digestOf, readSpan, spanOf } from './series-span.ts'
 import { type Bounds, boundsOf, type Statements, statementsOf } from './series-statements.ts'
 import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type SqlValue } from './series-values.ts'
 
-/** Bytes of a page, about: big rows make it shorter. */
-const pageBytes = 2 * 1024 * 1024
-/** Rows of a page while nothing is known of their size. */
-const firstPage = 100
+/** Bytes of a row while nothing is known of it. */
+const firstRowBytes = 16 * 1024
 
 /** Gives the connection to synchronous work, and turns what it throws into a FeedooError. */
 export type UseConnection = <T>(work: (db: Connection) => T) => Promise<T>
@@ -32,7 +30,7 @@ export class SqliteSeriesTable implements SeriesTable {
   readonly #timeKey: string
   readonly #use: UseConnection
   #ready: Ready | undefined
-  #rowBytes = pageBytes / firstPage
+  #rowBytes = firstRowBytes
   /** The highest rowid when rows were last looked up. */
   #highest: bigint | undefined
 
@@ -46,12 +44,12 @@ export class SqliteSeriesTable implements SeriesTable {
     }
   }
 
-  page(range: Range, limit: number): Promise<SeriesPage> {
+  page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
     return this.#use((db) =>
       // One snapshot for all that is asked.
       db.transaction(() => {
         const ready = this.#prepare(db)
-        return ready === undefined ? emptyPage : this.#page(ready, boundsOf(range), limit)
+        return ready === undefined ? emptyPage : this.#page(ready, boundsOf(range), limit, bytes)
       })(),
     )
   }
@@ -71,8 +69,8 @@ export class SqliteSeriesTable implements SeriesTable {
   removeSpan(json: Span): Promise<void> {
     const span = readSpan(json)
     return this.#write((_, { statements }) => {
-      // Rows are removed a span at a time, all or none. Other than that many are not, or not only, those of the span.
-      if (statements.countSpan(span) === span.rows) statements.removeSpan(span)
+      // They are removed a span at a time, all or none: others than these very rows have been inserted since.
+      if (digestOf(statements.spanRows(span)) === span.digest) statements.removeSpan(span)
     }, undefined)
   }
 
@@ -115,9 +113,9 @@ export class SqliteSeriesTable implements SeriesTable {
     return this.#ready
   }
 
-  #page(ready: Ready, bounds: Bounds, limit: number): SeriesPage {
+  #page(ready: Ready, bounds: Bounds, limit: number, room: number): SeriesPage {
     const { layout, statements, build } = ready
-    const most = Math.max(1, Math.min(limit, Math.floor(pageBytes / this.#rowBytes)))
+    const most = Math.max(1, Math.min(limit, Math.floor(room / this.#rowBytes)))
     let rows: readonly Row[]
     let more: boolean
     let late = 0
