@@ -6,6 +6,7 @@ import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
 import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
+import { inputSqlite } from './input/input_sqlite.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputForward } from './output/output_forward.ts'
 import { outputRethinkdb } from './output/output_rethinkdb.ts'
@@ -18,6 +19,7 @@ export const actions = [
   inputDummy,
   inputFile,
   inputForward,
+  inputSqlite,
   parserJson,
   parserRegex,
   filterRename,

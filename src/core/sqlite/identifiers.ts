@@ -9,8 +9,8 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** Whether a table belongs to SQLite itself. */
+/** Whether a table belongs to SQLite itself, or holds what output_sqlite has to remember. */
 export function isInternalTable(name: string): boolean {
   // SQLite compares names of tables by ASCII letters, case-insensitively.
-  return /^sqlite_/i.test(name)
+  return /^(sqlite_|_feedoo_)/i.test(name)
 }
