@@ -63,7 +63,7 @@ export function createInserter(options: InserterOptions): (groups: Map<string, R
     // The answer says how many were refused, not which.
     const [first] = rows
     if (rows.length === 1 && first !== undefined) {
-      options.deadLetter(first.event, new FeedooError('OUTPUT_REJECTED', refused.message, { cause: refused }))
+      reject(first, refused)
       return
     }
     const half = rows.length >> 1
@@ -71,8 +71,23 @@ export function createInserter(options: InserterOptions): (groups: Map<string, R
     await insert(table, rows.slice(half))
   }
 
+  /** The rows of a table that the server does not want to make are set aside, and no others. */
+  async function ensure(table: string, group: RowGroup): Promise<void> {
+    try {
+      await tables.ensure(table)
+    } catch (error) {
+      if (!(error instanceof RethinkFailure) || error.retriable) throw error
+      for (const row of group.rows()) reject(row, error)
+      group.clear()
+    }
+  }
+
+  function reject({ event }: Row, cause: RethinkFailure): void {
+    options.deadLetter(event, new FeedooError('OUTPUT_REJECTED', cause.message, { cause }))
+  }
+
   return async (groups) => {
-    for (const table of groups.keys()) await tables.ensure(table)
+    for (const [table, group] of groups) await ensure(table, group)
     const queue: Chunk[] = []
     for (const [table, group] of groups)
       for (const rows of chunksOf(group, options.chunkSize)) queue.push({ table, rows })
@@ -108,6 +123,10 @@ export class RowGroup {
 
   done(rows: readonly Row[]): void {
     for (const { key } of rows) this.#rows.delete(key)
+  }
+
+  clear(): void {
+    this.#rows.clear()
   }
 
   rows(): IterableIterator<Row> {
