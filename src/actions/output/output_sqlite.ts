@@ -98,7 +98,10 @@ export const outputSqlite = defineAction({
         add,
         write: (groups) => writer.write(groups),
       }),
-      writesDuringSync: true,
+      // A mark must not take in what is written while its sync waits.
+      get writesDuringSync() {
+        return !writer.marks
+      },
       sync: () => writer.sync(),
       async close() {
         writer.close()

@@ -66,6 +66,11 @@ export class SqliteWriter {
     this.#options = options
   }
 
+  /** Whether `sync` returns marks: whether there is durable state. */
+  get marks(): boolean {
+    return this.#commits !== undefined
+  }
+
   /**
    * Writes what has been grouped. Rows that SQLite refuses go to the dead letters, each by itself. Throws
    * OUTPUT_UNAVAILABLE, retriable, as long as the file is locked, full or away: call it again with the same groups.

@@ -1,15 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Json } from '../../../src/core/action.ts'
+import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
+import type { PipelineState } from '../../../src/core/state/pipeline-state.ts'
+import { input } from '../../helpers/actions.ts'
 import { deadLettersOf } from '../../helpers/dead-letters.ts'
 import { hostileNames, hostileRecord, nested } from '../../helpers/hostile.ts'
-import { type ActionMap, makePipeline, send } from '../../helpers/run-pipeline.ts'
+import { type ActionMap, makePipeline, send, silent } from '../../helpers/run-pipeline.ts'
 
 let folder = ''
 let file = ''
@@ -423,4 +427,57 @@ describe('the file', () => {
       ])
     }
   })
+})
+
+test('under durable state each saved commit goes back to exactly the events it covers', async () => {
+  const saved: { mark: Json | undefined; next: Json | undefined; copy: string }[] = []
+  const state: PipelineState = {
+    memory: () => [],
+    mark: () => undefined,
+    timeline: () => undefined,
+    wanted: () => true,
+    async save({ marks, positions }) {
+      const next = [...positions.values()][0]?.get('next')
+      const copy = join(folder, `copy${saved.length}.sqlite`)
+      for (const suffix of ['', '-wal']) copyFileSync(file + suffix, copy + suffix)
+      saved.push({ mark: [...marks.values()][0], next: next ?? saved.at(-1)?.next, copy })
+    },
+    close() {},
+  }
+  const other = new Database(file)
+  other.pragma('journal_mode = WAL')
+  const numbers = input('numbers', {
+    async run({ emit }) {
+      const open: Promise<void>[] = []
+      for (let n = 0; saved.length < 12; n += 3) {
+        const events = [n, n + 1, n + 2].map((n) => event({ n }))
+        // Many are open at a time: writes go on while a commit is made.
+        open.push(emit(events, { next: n + 3 }, n % 10 === 0))
+        if (open.length > 100) await open.shift()
+        if (n % 30 === 0) await new Promise(setImmediate)
+        // While the file is locked, further batches queue behind the one that is tried again.
+        if (n % 300 === 0 && !other.inTransaction) {
+          other.exec('BEGIN IMMEDIATE')
+          setTimeout(() => other.open && other.exec('COMMIT'), 1)
+        }
+      }
+    },
+  })
+  const list = [{ name: 'input_numbers' }, sqlite('t', { buffer_size: 7 })]
+  const { pipeline } = makePipeline(list, { extra: [numbers], state })
+  await pipeline.open()
+  await pipeline.run(new AbortController().signal)
+  other.close()
+  for (const { mark, next, copy } of saved) {
+    const writer = new SqliteWriter({
+      path: copy,
+      timeColumn: 'timestamp',
+      maxColumns: 10,
+      context: { deadLetter() {}, log: silent },
+    })
+    await writer.recover(mark)
+    writer.close()
+    file = copy
+    expect(rowsOf('t', 'n')).toEqual(Array.from({ length: Number(next) }, (_, n) => ({ n })))
+  }
 })
