@@ -10,13 +10,19 @@ import { type ReaderPosition, readPosition, startKey, tableKey } from './reader-
 import { Removals } from './reader-removals.ts'
 import type { SeriesPage, SeriesStore } from './store.ts'
 
-/** Events sent in one go, at most. */
-const batchSize = 1000
+/** How much is done in one go. */
+export interface ReaderLimits {
+  /** Events sent together, at most. */
+  batch: number
+  /** Rows of one page: so many are read without anything else being done. */
+  page: number
+}
+
+const defaultLimits: ReaderLimits = { batch: 1000, page: 2000 }
 /** Rows, and bytes, of the pages in hand, of all tables together. */
 const pageRows = 50_000
 const pageBytes = 32 * 1024 * 1024
-/** Rows of one page: so many are read without anything else being done. */
-const maxPage = 2000
+/** Rows of a page, however many tables there are. */
 const minPage = 10
 /** Rows sent and not yet safe. Big rows count as several. */
 const unsafeRows = 25_000
@@ -52,6 +58,7 @@ export interface SeriesReaderOptions {
   once: boolean
   /** Seconds between two looks for new rows. */
   refreshInterval: number
+  limits?: ReaderLimits
   context: Pick<ActionContext, 'clock' | 'log' | 'count'>
 }
 
@@ -73,6 +80,7 @@ export async function readSeries(options: SeriesReaderOptions, run: InputRun): P
 class SeriesReader {
   readonly #options: SeriesReaderOptions
   readonly #run: InputRun
+  readonly #limits: ReaderLimits
   readonly #insist: Insist
   readonly #removals: Removals
   readonly #window: Window
@@ -93,6 +101,7 @@ class SeriesReader {
     const { clock, log } = options.context
     this.#options = options
     this.#run = run
+    this.#limits = options.limits ?? defaultLimits
     this.#insist = createInsist(clock, log, run.signal)
     this.#removals = new Removals(this.#insist, log)
     this.#window = createWindow(unsafeRows)
@@ -224,7 +233,7 @@ class SeriesReader {
   /** Gets the lane's next page and lets it take part again, if there are more rows. */
   async #fill(lane: Lane): Promise<void> {
     const lanes = this.#lanes.size
-    const limit = Math.max(minPage, Math.min(maxPage, Math.floor(pageRows / lanes)))
+    const limit = Math.min(this.#limits.page, Math.max(minPage, Math.floor(pageRows / lanes)))
     const range = { after: lane.after, from: this.#floor, until: this.#until }
     const page = await this.#insist(() => lane.table.page(range, limit, Math.floor(pageBytes / lanes)))
     this.#countLate(page.late ?? 0, lane)
@@ -238,6 +247,7 @@ class SeriesReader {
 
   async #sendBatch(): Promise<readonly Event[]> {
     const { tableField } = this.#options
+    const batchSize = this.#limits.batch
     const events: Event[] = []
     const parts = new Map<SeriesPage, Part>()
     while (events.length < batchSize) {

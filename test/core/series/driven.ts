@@ -135,6 +135,11 @@ export class Driven {
     while (this.waiting < batches) await setImmediate()
   }
 
+  /** Works for some turns of the event loop, without a commit. */
+  async work(turns: number): Promise<void> {
+    for (let i = 0; i < turns * 5; i++) await setImmediate()
+  }
+
   /** Works and commits until there is nothing more to do at this time. */
   async settle(): Promise<void> {
     while (!this.#resting || this.waiting > 0) {
