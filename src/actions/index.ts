@@ -6,6 +6,7 @@ import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
 import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
+import { inputRethinkdb } from './input/input_rethinkdb.ts'
 import { inputSqlite } from './input/input_sqlite.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputForward } from './output/output_forward.ts'
@@ -20,6 +21,7 @@ export const actions = [
   inputFile,
   inputForward,
   inputSqlite,
+  inputRethinkdb,
   parserJson,
   parserRegex,
   filterRename,

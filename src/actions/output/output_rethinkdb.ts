@@ -88,7 +88,8 @@ refuses, goes to the dead letters alone.`,
       title: 'A table a day',
       yaml: `- name: output_rethinkdb
   match: dpkg.*
-  ip: db.example.com
+  ip: 127.0.0.1
+  wait_connection: 0
   database: logs
   table: dpkg_%Y-%m-%d
   time_key: timestamp

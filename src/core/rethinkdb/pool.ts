@@ -37,6 +37,12 @@ interface Link {
   busy: number
 }
 
+export interface DedicatedLink {
+  /** Throws what the driver throws, or a RethinkFailure after `queryTimeout`. */
+  run<T>(make: (r: R) => Query<T>): Promise<T>
+  close(): void
+}
+
 export class RethinkPool {
   readonly #options: PoolOptions
   readonly #links = new Set<Link>()
@@ -60,7 +66,7 @@ export class RethinkPool {
     try {
       return await this.#within(link, make((await this.#load()).r).run(link.connection))
     } catch (cause) {
-      const failure = this.#failure(cause)
+      const failure = this.failure(cause)
       // A connection that failed once is not trusted again; an answer of the server is no failure of the connection.
       if (failure.kind === 'away' && !isAnswer(cause)) this.#drop(link)
       throw failure
@@ -69,17 +75,23 @@ export class RethinkPool {
     }
   }
 
-  /**
-   * A connection of its own, for a feed: it counts for nothing here. `close` ends what waits on it.
-   */
-  async dedicated(): Promise<{ connection: Connection; r: R; close: () => void }> {
+  /** A connection of its own, for feeds: it does not count here. Closing it ends them. Throws a RethinkFailure. */
+  async dedicated(): Promise<DedicatedLink> {
     const link = await this.#open()
-    return { connection: link.connection, r: (await this.#load()).r, close: () => closeLink(link) }
+    const { r } = await this.#load()
+    return {
+      run: (make) => this.#within(link, make(r).run(link.connection)),
+      close: () => closeLink(link),
+    }
   }
 
   /** The failure that an error of the driver means. */
   failure(cause: unknown): RethinkFailure {
-    return this.#failure(cause)
+    if (cause instanceof RethinkFailure) return cause
+    const { codes } = this.#options
+    const kind = failureKind(cause)
+    const isAway = kind === 'away' || kind === 'login'
+    return new RethinkFailure(kind, isAway ? codes.away : codes.refused, `RethinkDB: ${shortMessage(cause)}`, cause)
   }
 
   async close(): Promise<void> {
@@ -121,7 +133,7 @@ export class RethinkPool {
     const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
     try {
       const socket = { host, port, signal: end.signal }
-      const connecting = r.connect({
+      const connection = await r.connect({
         server: tls === undefined ? socket : { ...socket, ...tls(), tls: true },
         user,
         password,
@@ -129,15 +141,13 @@ export class RethinkPool {
         // Or it prints errors on the console.
         silent: true,
       })
-      const connection = await connecting
       // Without a listener an error would be thrown out of the socket.
       connection.on('error', () => {})
       return { connection, end, busy: 0 }
     } catch (cause) {
       end.abort()
       const kind = failureKind(cause) === 'login' ? 'login' : 'away'
-      const code = kind === 'login' ? codes.away : codes.away
-      throw new RethinkFailure(kind, code, `cannot connect to RethinkDB at ${place}: ${reasonOf(cause)}`, cause)
+      throw new RethinkFailure(kind, codes.away, `cannot connect to RethinkDB at ${place}: ${reasonOf(cause)}`, cause)
     }
   }
 
@@ -150,14 +160,6 @@ export class RethinkPool {
       }, queryTimeout * 1000)
       answer.then(resolve, reject).finally(() => clearTimeout(timer))
     })
-  }
-
-  #failure(cause: unknown): RethinkFailure {
-    if (cause instanceof RethinkFailure) return cause
-    const { codes } = this.#options
-    const kind = failureKind(cause)
-    const isAway = kind === 'away' || kind === 'login'
-    return new RethinkFailure(kind, isAway ? codes.away : codes.refused, `RethinkDB: ${shortMessage(cause)}`, cause)
   }
 
   #drop(link: Link): void {
