@@ -34,6 +34,9 @@ export class Driven {
   #life = 0
   /** The reader waits for the time to go by. */
   #idle = false
+  /** Calls to the store: all, and those without an answer. */
+  #calls = 0
+  #open = 0
   #callsLeft = Number.POSITIVE_INFINITY
   #running: Promise<void> = Promise.resolve()
 
@@ -43,10 +46,15 @@ export class Driven {
     this.clock = new VirtualClock(now)
   }
 
-  /** Starts the reader; `calls` is how many calls to the store it lives for. */
-  start(calls = Number.POSITIVE_INFINITY): void {
-    const life = ++this.#life
+  /** The process dies after so many more calls to the store. */
+  liveFor(calls: number): void {
     this.#callsLeft = calls
+  }
+
+  start(): void {
+    const life = ++this.#life
+    this.#callsLeft = Number.POSITIVE_INFINITY
+    this.#open = 0
     this.#emitted = []
     this.#abort = new AbortController()
     this.#idle = false
@@ -135,9 +143,13 @@ export class Driven {
     while (this.waiting < batches) await setImmediate()
   }
 
-  /** Works for some turns of the event loop, without a commit. */
-  async work(turns: number): Promise<void> {
-    for (let i = 0; i < turns * 5; i++) await setImmediate()
+  /** Works, without a commit, until so many batches wait for one or there is nothing more to do without it. */
+  async work(batches: number): Promise<void> {
+    for (let quiet = 0; quiet < 5 && this.waiting < batches; ) {
+      const calls = this.#calls
+      await setImmediate()
+      quiet = this.#open === 0 && this.#calls === calls ? quiet + 1 : 0
+    }
   }
 
   /** Works and commits until there is nothing more to do at this time. */
@@ -189,8 +201,13 @@ export class Driven {
           const dead = this.#life !== life
           if (key === 'close') return value.apply(object, args)
           if (dead) return new Promise(() => {})
+          this.#calls++
           const answer: unknown = value.apply(object, args)
-          return answer instanceof Promise ? answer.then(wrap) : wrap(answer)
+          if (!(answer instanceof Promise)) return wrap(answer)
+          this.#open++
+          return answer.then(wrap).finally(() => {
+            if (this.#life === life) this.#open--
+          })
         }
       },
     })

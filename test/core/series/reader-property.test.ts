@@ -14,10 +14,11 @@ type Step =
   /** Rows of one transaction: how old they are when they are inserted, in quarters of a second. */
   | { do: 'insert'; table: Table; ages: number[] }
   | { do: 'pass'; seconds: number }
-  | { do: 'commit' }
+  /** So many batches. */
+  | { do: 'commit'; batches: number }
   | { do: 'kill'; after: number }
   /** The reader works for a while: it may be in the middle of anything then. */
-  | { do: 'work'; turns: number }
+  | { do: 'work'; batches: number }
   | { do: 'settle' }
 
 const step = (oldest: number): fc.Arbitrary<Step> =>
@@ -31,9 +32,12 @@ const step = (oldest: number): fc.Arbitrary<Step> =>
       }),
     },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), seconds: fc.integer({ min: 0, max: 6 }) }) },
-    { weight: 2, arbitrary: fc.constant({ do: 'commit' as const }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('commit' as const), batches: fc.integer({ min: 1, max: 4 }) }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const), after: fc.integer({ min: 0, max: 40 }) }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const), turns: fc.integer({ min: 1, max: 12 }) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const), batches: fc.integer({ min: 1, max: 6 }) }) },
     { weight: 1, arbitrary: fc.constant({ do: 'settle' as const }) },
   )
 
@@ -50,6 +54,7 @@ async function play(steps: readonly Step[], remove: boolean, indexed: boolean) {
   const driven = new Driven(() => database.store(), { offset, remove, window: 3, limits: { batch: 7, page: 3 } }, 1000)
   driven.start()
   for (const step of [...steps, { do: 'pass', seconds: 1000 } as const]) {
+    if (driven.dead && step.do !== 'insert' && step.do !== 'pass') driven.start()
     switch (step.do) {
       case 'insert': {
         const name = `"${step.table.replaceAll('"', '""')}"`
@@ -68,24 +73,24 @@ async function play(steps: readonly Step[], remove: boolean, indexed: boolean) {
         driven.clock.advance(step.seconds)
         break
       case 'commit':
-        driven.commit(1)
+        driven.commit(step.batches)
         break
       case 'kill':
-        // Somewhere in what it does next: between two calls to the database.
+        // Now, with what it has in hand; or somewhere in what it does next, between two calls to the database.
+        if (step.after > 0) {
+          driven.liveFor(step.after)
+          await driven.settle()
+        }
         driven.kill()
-        driven.start(step.after)
-        await driven.settle()
-        if (driven.dead) driven.start()
         break
       case 'work':
-        await driven.work(step.turns)
+        await driven.work(step.batches)
         break
       case 'settle':
         await driven.settle()
     }
   }
-  driven.kill()
-  driven.start()
+  if (driven.dead) driven.start()
   await driven.look(offset)
   await driven.look()
   await driven.stop()
