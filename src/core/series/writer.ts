@@ -89,30 +89,16 @@ export function refusal(code: ErrorCode, cause: unknown): FeedooError {
   return cause instanceof FeedooError && !cause.retriable ? cause : new FeedooError(code, messageOf(cause), { cause })
 }
 
-/** Values of the fields in their order. Throws FIELD_MISSING; null is a value. */
-export type FieldReader = (record: EventRecord) => unknown[]
-
-export function createFieldReader(paths: readonly string[]): FieldReader {
+/** A record of the fields alone, each under its path. Throws FIELD_MISSING; null is a value. */
+export function createFieldPicker(paths: readonly string[]): (record: EventRecord) => EventRecord {
   const fields = paths.map(compileField)
   return (record) => {
-    const values: unknown[] = []
+    const row: EventRecord = {}
     for (const field of fields) {
       const value = field.get(record)
-      if (value === undefined) throw missing(field.path)
-      values.push(value)
+      if (value === undefined) throw fieldMissing(field.path)
+      setOwn(row, field.path, value)
     }
-    return values
-  }
-}
-
-/** A record of the fields alone, each under its path. Throws FIELD_MISSING. */
-export function createFieldPicker(paths: readonly string[]): (record: EventRecord) => EventRecord {
-  const read = createFieldReader(paths)
-  return (record) => {
-    const row: EventRecord = {}
-    read(record).forEach((value, i) => {
-      setOwn(row, paths[i] ?? '', value)
-    })
     return row
   }
 }
@@ -124,13 +110,13 @@ export function createTimeOf(timeKey: string | undefined, now: () => number): (e
   const read = createDateReader({ zone: utc, now })
   return ({ record }) => {
     const value = field.get(record)
-    if (value === undefined) throw missing(timeKey)
+    if (value === undefined) throw fieldMissing(timeKey)
     const time = read(value)
     if (Number.isNaN(time)) throw new FeedooError('DATE_UNREADABLE', `the field ${timeKey} holds no date`)
     return time
   }
 }
 
-function missing(path: string): FeedooError {
+export function fieldMissing(path: string): FeedooError {
   return new FeedooError('FIELD_MISSING', `the event has no field ${path}`)
 }

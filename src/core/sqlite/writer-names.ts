@@ -1,6 +1,7 @@
 // The names that output_sqlite gives tables and columns.
 import { FeedooError } from '../errors.ts'
 import { type TableNameRules, withoutControls } from '../series/writer-table.ts'
+import { isInternalTable } from './identifiers.ts'
 
 /** Bytes of a table's name; SQLite has no bound of its own. */
 const maxTableBytes = 255
@@ -9,13 +10,11 @@ const maxColumnLength = 1000
 
 /** What feedoo keeps for its own tables and indexes. */
 export const ownPrefix = '_feedoo_'
-/** Prefixes that a table of events cannot have, in any case: SQLite's and feedoo's own. */
-const reserved = /^(?:sqlite_|_feedoo_)/i
 
 export const tableNameRules: TableNameRules = {
   maxBytes: maxTableBytes,
   clean: withoutControls,
-  finish: (name) => (reserved.test(name) ? `_${name}` : name),
+  finish: (name) => (isInternalTable(name) ? `_${name}` : name),
 }
 
 /** SQLite takes names for the same that differ in the case of ASCII letters only. */

@@ -1,7 +1,7 @@
 // The rows of a batch for one table, as the values that are bound, one after the other: no object a row.
 import type { Event, EventRecord } from '../event.ts'
 import { compileField } from '../field.ts'
-import { createFieldReader } from '../series/writer.ts'
+import { fieldMissing } from '../series/writer.ts'
 import { createLayouts, type Layout, makeLayout } from './writer-layout.ts'
 import { type SqlValue, sqlValue } from './writer-values.ts'
 
@@ -80,17 +80,22 @@ function addValues({ layout, values, events }: Run, record: EventRecord): boolea
 
 function rowOfFields(fields: readonly string[], { timeKey, maxColumns }: RowOptions, time: (event: Event) => SqlValue) {
   const layout = makeLayout(fields, timeColumnOf(timeKey), maxColumns)
-  const read = createFieldReader(fields)
+  const readers = fields.map(compileField)
   return (rows: TableRows, event: Event): void => {
-    const row = read(event.record)
     let run = rows.runs[0]
     if (run === undefined) {
       run = { layout, events: [], values: [] }
       rows.runs.push(run)
     }
     const { values, events } = run
-    values.length = events.length * layout.columns.length
-    for (const value of row) values.push(sqlValue(value))
+    const start = events.length * layout.columns.length
+    // What the event before left, if its row could not be made.
+    if (values.length !== start) values.length = start
+    for (const field of readers) {
+      const value = field.get(event.record)
+      if (value === undefined) throw fieldMissing(field.path)
+      values.push(sqlValue(value))
+    }
     if (layout.addsTime) values.push(time(event))
     events.push(event)
   }

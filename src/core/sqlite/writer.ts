@@ -41,6 +41,8 @@ interface Connection {
   db: Database
   /** Tells one file from another that came in its place. */
   inode: bigint | undefined
+  /** The names of its files would survive a power cut. */
+  folderSynced: boolean
   tables: Tables
   /** The version of the schema that `tables` knows. */
   version: number
@@ -117,10 +119,13 @@ export class SqliteWriter {
   async sync(): Promise<Json | undefined> {
     this.#mark ??= this.#commits?.next()
     const { path } = this.#options
-    if (path !== inMemory && this.#connection !== undefined) {
+    const connection = this.#connection
+    if (path !== inMemory && connection !== undefined) {
       try {
+        // What is not in there any more, SQLite has synced itself.
         await syncFile(`${path}-wal`)
-        await syncFile(dirname(path))
+        if (!connection.folderSynced) await syncFile(dirname(path))
+        connection.folderSynced = true
       } catch (cause) {
         throw this.#failure(cause)
       }
@@ -226,6 +231,7 @@ export class SqliteWriter {
       return {
         db,
         inode: inodeOf(path),
+        folderSynced: false,
         tables: createTables(db, { timeColumn, maxColumns }),
         version: -1,
         readVersion: db.prepare<[], number>('PRAGMA schema_version').pluck(),

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import pino from 'pino'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Json } from '../../../src/core/action.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import type { PipelineState } from '../../../src/core/state/pipeline-state.ts'
@@ -14,6 +14,7 @@ import { input } from '../../helpers/actions.ts'
 import { deadLettersOf } from '../../helpers/dead-letters.ts'
 import { hostileNames, hostileRecord, nested } from '../../helpers/hostile.ts'
 import { type ActionMap, makePipeline, send, silent } from '../../helpers/run-pipeline.ts'
+import { mountSmallDisk } from '../../helpers/small-disk.ts'
 
 let folder = ''
 let file = ''
@@ -428,6 +429,24 @@ describe('the file', () => {
     }
   })
 })
+
+const disk = mountSmallDisk(1024)
+afterAll(() => disk?.remove())
+
+test.skipIf(disk === undefined)(
+  'a full disk holds rows up, and each is there once when there is room (needs the right to mount one)',
+  async () => {
+    file = join(disk?.folder ?? '', 'a.sqlite')
+    const filler = join(disk?.folder ?? '', 'filler')
+    writeFileSync(filler, 'x'.repeat(700_000))
+    let waits = 0
+    const log = pino({ level: 'warn' }, { write: () => (waits++ === 0 ? rmSync(filler) : undefined) })
+    const events = Array.from({ length: 2000 }, (_, n) => event({ n, text: 'x'.repeat(100) }))
+    await send([sqlite('t', { buffer_size: 200 })], events, { log })
+    expect(waits).toBe(1)
+    expect(rowsOf('t', 'n')).toEqual(events.map(({ record: { n } }) => ({ n })))
+  },
+)
 
 test('under durable state each saved commit goes back to exactly the events it covers', async () => {
   const saved: { mark: Json | undefined; next: Json | undefined; copy: string }[] = []
