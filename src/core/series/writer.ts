@@ -45,6 +45,8 @@ export function createSeriesWriter<Group>(
 
   function group(events: readonly Event[]): Map<string, Group> {
     const groups = new Map<string, Group>()
+    /** The same by all of their names. */
+    const named = new Map<string, Group>()
     let name: string | undefined
     let current: Group | undefined
     let i = 0
@@ -56,12 +58,12 @@ export function createSeriesWriter<Group>(
           const time = timeOf(event)
           const found = table(time, event.record, event.tag)
           if (current === undefined || found !== name) {
-            const key = sameTable(found)
-            current = groups.get(key)
+            current = named.get(found) ?? groups.get(sameTable(found))
             if (current === undefined) {
               current = begin(found)
-              groups.set(key, current)
+              groups.set(sameTable(found), current)
             }
+            named.set(found, current)
             name = found
           }
           add(current, event, time)

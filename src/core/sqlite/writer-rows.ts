@@ -45,13 +45,18 @@ export function createRowMaker(options: RowOptions): (rows: TableRows, event: Ev
 
 function rowOfRecord({ timeKey, maxColumns }: RowOptions, time: (event: Event) => SqlValue) {
   const layoutOf = createLayouts(timeColumnOf(timeKey), maxColumns)
+  /** Records of one kind may go to many tables. */
+  let last: Layout | undefined
   return (rows: TableRows, event: Event): void => {
     const { record } = event
     let run = rows.runs.at(-1)
     if (run === undefined || !addValues(run, record)) {
-      const layout = layoutOf(record)
-      run = { layout, events: [], values: [] }
-      addValues(run, record)
+      run = last === undefined ? undefined : { layout: last, events: [], values: [] }
+      if (run === undefined || !addValues(run, record)) {
+        last = layoutOf(record)
+        run = { layout: last, events: [], values: [] }
+        addValues(run, record)
+      }
       rows.runs.push(run)
     }
     if (run.layout.addsTime) run.values.push(time(event))

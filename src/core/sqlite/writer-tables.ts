@@ -9,8 +9,8 @@ import type { SqlValue } from './writer-values.ts'
 const maxTables = 1000
 /** Table and column sets whose statements are kept. */
 const maxInserts = 200
-/** Values bound in one statement of many rows: more cost more than they save. */
-const manyValues = 256
+/** Values bound in one statement of many rows, and of fewer: more cost more than they save. */
+const bulkValues = [256, 64]
 
 export interface Table {
   readonly name: string
@@ -28,9 +28,14 @@ export interface Table {
 
 export interface Insert {
   readonly one: Statement<SqlValue[][]>
-  /** Rows that `many` takes; 1 when there is no such statement. */
+  /** Statements of many rows, the largest first. */
+  readonly bulk: readonly Bulk[]
+}
+
+export interface Bulk {
   readonly rows: number
-  readonly many: Statement<SqlValue[][]>
+  /** Prepared when it is asked for. */
+  readonly statement: Statement<SqlValue[][]>
 }
 
 export interface Tables {
@@ -79,10 +84,23 @@ export function createTables(db: Database, { timeColumn, maxColumns }: TableOpti
   function prepare({ sql }: Table, { columns }: Layout): Insert {
     const into = `INSERT INTO ${sql} (${columns.map(quoteIdentifier).join(', ')}) VALUES `
     const row = `(${columns.map(() => '?').join(', ')})`
-    const rows = Math.max(1, Math.floor(manyValues / columns.length))
+    const bulk = bulkValues.flatMap((values) => {
+      const rows = Math.floor(values / columns.length)
+      return rows > 1 ? [prepareBulk(into + Array(rows).fill(row).join(', '), rows)] : []
+    })
     // The row number of a row may be beyond 2^53.
-    const one = db.prepare<SqlValue[][]>(into + row).safeIntegers()
-    return { one, rows, many: rows === 1 ? one : db.prepare<SqlValue[][]>(into + Array(rows).fill(row).join(', ')) }
+    return { one: db.prepare<SqlValue[][]>(into + row).safeIntegers(), bulk }
+  }
+
+  function prepareBulk(sql: string, rows: number): Bulk {
+    let statement: Statement<SqlValue[][]> | undefined
+    return {
+      rows,
+      get statement() {
+        statement ??= db.prepare<SqlValue[][]>(sql)
+        return statement
+      },
+    }
   }
 
   return {

@@ -179,7 +179,8 @@ export class SqliteWriter {
     this.#insertRows(db, table, insert, slice, refused)
   }
 
-  #insertRows(db: Database, table: Table, { one, many, rows }: Insert, slice: Slice, refused: Refused[]): void {
+  #insertRows(db: Database, table: Table, insert: Insert, slice: Slice, refused: Refused[]): void {
+    const { one, bulk } = insert
     const { events, values } = slice
     const width = slice.layout.columns.length
     const commits = this.#commits
@@ -196,10 +197,10 @@ export class SqliteWriter {
       }
     }
     let i = 0
-    if (rows > 1 && !watch && !table.singly) {
+    for (const { rows, statement } of watch || table.singly ? [] : bulk.filter(({ rows }) => rows <= events.length)) {
       for (; i + rows <= events.length; i += rows) {
         try {
-          many.run(values.slice(i * width, (i + rows) * width))
+          statement.run(values.slice(i * width, (i + rows) * width))
         } catch (cause) {
           if (!isFaultOfRow(cause) || !db.inTransaction) throw cause
           for (let j = i; j < i + rows; j++) insertOne(j)
