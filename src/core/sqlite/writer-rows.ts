@@ -20,6 +20,11 @@ export interface TableRows {
   readonly runs: Run[]
 }
 
+/** Rows for one table, which have the same columns. */
+export interface Slice extends Run {
+  table: string
+}
+
 export interface RowOptions {
   timeKey: string | undefined
   /** Without it, all fields of the record. */
@@ -41,6 +46,34 @@ export const timeColumnOf = (timeKey: string | undefined): string => timeKey ?? 
 export function createRowMaker(options: RowOptions): (rows: TableRows, event: Event) => void {
   const time = createTimeValue(options.timeKey)
   return options.fields === undefined ? rowOfRecord(options, time) : rowOfFields(options.fields, options, time)
+}
+
+/** What is to be inserted for all tables, in their order. */
+export function slicesOf(groups: ReadonlyMap<string, TableRows>): Slice[] {
+  const slices: Slice[] = []
+  for (const { table, runs } of groups.values()) {
+    for (const { layout, events, values } of runs) if (events.length > 0) slices.push({ table, layout, events, values })
+  }
+  return slices
+}
+
+/** Two halves of the rows; one when there is but one row. */
+export function splitSlices(job: readonly Slice[]): Slice[][] {
+  const total = job.reduce((sum, { events }) => sum + events.length, 0)
+  if (total < 2) return [[...job]]
+  let room = total >> 1
+  const first: Slice[] = []
+  const second: Slice[] = []
+  for (const slice of job) {
+    const { table, layout, events, values } = slice
+    const width = layout.columns.length
+    const take = Math.min(room, events.length)
+    room -= take
+    if (take > 0) first.push({ table, layout, events: events.slice(0, take), values: values.slice(0, take * width) })
+    if (take === events.length) continue
+    second.push({ table, layout, events: events.slice(take), values: values.slice(take * width) })
+  }
+  return [first, second]
 }
 
 function rowOfRecord({ timeKey, maxColumns }: RowOptions, time: (event: Event) => SqlValue) {

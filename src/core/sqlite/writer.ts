@@ -9,7 +9,7 @@ import type { Event } from '../event.ts'
 import { makeFolders } from '../make-folders.ts'
 import { isPassing, openSqlite, sqliteFailure } from './open.ts'
 import { Commits } from './writer-commits.ts'
-import type { Run, TableRows } from './writer-rows.ts'
+import { type Slice, slicesOf, splitSlices, type TableRows } from './writer-rows.ts'
 import { createTables, type Insert, type Table, type Tables } from './writer-tables.ts'
 
 export interface SqliteWriterOptions {
@@ -25,11 +25,6 @@ export interface SqliteWriterOptions {
 const inMemory = ':memory:'
 const fileMode = 0o640
 const folderMode = 0o750
-
-/** Rows for one table, which have the same columns. */
-interface Slice extends Run {
-  table: string
-}
 
 interface Refused {
   event: Event
@@ -89,7 +84,7 @@ export class SqliteWriter {
       } catch (cause) {
         if (!isFaultOfRow(cause)) throw this.#failure(cause)
         // What failed is the transaction as a whole, as a constraint that is checked at its end: halve it.
-        const halves = split(job)
+        const halves = splitSlices(job)
         if (halves.length > 1) {
           this.#jobs.splice(0, 1, ...halves)
           continue
@@ -260,33 +255,6 @@ export class SqliteWriter {
     const retriable = systemCode(cause) !== undefined || isPassing(cause)
     return new FeedooError('OUTPUT_UNAVAILABLE', `${path}: ${messageOf(cause)}`, { cause, retriable })
   }
-}
-
-function slicesOf(groups: ReadonlyMap<string, TableRows>): Slice[] {
-  const slices: Slice[] = []
-  for (const { table, runs } of groups.values()) {
-    for (const { layout, events, values } of runs) if (events.length > 0) slices.push({ table, layout, events, values })
-  }
-  return slices
-}
-
-/** Two halves of the rows; one when there is but one row. */
-function split(job: readonly Slice[]): Slice[][] {
-  const total = job.reduce((sum, { events }) => sum + events.length, 0)
-  if (total < 2) return [[...job]]
-  let room = total >> 1
-  const first: Slice[] = []
-  const second: Slice[] = []
-  for (const slice of job) {
-    const { table, layout, events, values } = slice
-    const width = layout.columns.length
-    const take = Math.min(room, events.length)
-    room -= take
-    if (take > 0) first.push({ table, layout, events: events.slice(0, take), values: values.slice(0, take * width) })
-    if (take === events.length) continue
-    second.push({ table, layout, events: events.slice(take), values: values.slice(take * width) })
-  }
-  return [first, second]
 }
 
 /** A row, or its table, cannot be so. Everything else is about the file: it may get better. */

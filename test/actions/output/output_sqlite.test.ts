@@ -114,7 +114,7 @@ test('any plain record comes back as it was', async () => {
       )
       expect(rows).toEqual(expected)
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   )
 })
 
@@ -183,7 +183,7 @@ describe('the table', () => {
         const rows = tableNames().flatMap((name) => rowsOf(String(name)) as { n: number }[])
         expect(rows.map(({ n }) => n).sort((a, b) => a - b)).toEqual(pairs.map((_, n) => n))
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     )
   })
 })

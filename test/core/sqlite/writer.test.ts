@@ -231,7 +231,7 @@ test('whatever is written, synced, saved and lost: each event is there once', as
       running.writer.close()
       expect([...numbers('t'), ...numbers('u')].sort((a, b) => a - b)).toEqual(upTo(next + 2).map(({ n }) => n))
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
