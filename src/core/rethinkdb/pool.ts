@@ -4,8 +4,7 @@ import type { Connection } from 'rethinkdb-ts'
 import type { ErrorCode } from '../errors.ts'
 import { failureKind, RethinkFailure, shortMessage } from './failure.ts'
 
-export type Driver = typeof import('rethinkdb-ts')
-export type R = Driver['r']
+export type R = typeof import('rethinkdb-ts')['r']
 
 /** Anything made with `r` that a connection can run. */
 interface Query<T> {
@@ -46,7 +45,7 @@ export interface DedicatedLink {
 export class RethinkPool {
   readonly #options: PoolOptions
   readonly #links = new Set<Link>()
-  #driver: Driver | undefined
+  #r: R | undefined
   #opening: Promise<Link> | undefined
   #closed = false
 
@@ -64,7 +63,7 @@ export class RethinkPool {
     const link = await this.#acquire()
     link.busy++
     try {
-      return await this.#within(link, make((await this.#load()).r).run(link.connection))
+      return await this.#within(link, make(await this.#load()).run(link.connection))
     } catch (cause) {
       const failure = this.failure(cause)
       // A connection that failed once is not trusted again; an answer of the server is no failure of the connection.
@@ -78,7 +77,7 @@ export class RethinkPool {
   /** A connection of its own, for feeds: it does not count here. Closing it ends them. Throws a RethinkFailure. */
   async dedicated(): Promise<DedicatedLink> {
     const link = await this.#open()
-    const { r } = await this.#load()
+    const r = await this.#load()
     return {
       run: (make) => this.#within(link, make(r).run(link.connection)),
       close: () => closeLink(link),
@@ -100,9 +99,9 @@ export class RethinkPool {
     await this.#opening?.then(closeLink, () => {})
   }
 
-  async #load(): Promise<Driver> {
-    this.#driver ??= await import('rethinkdb-ts')
-    return this.#driver
+  async #load(): Promise<R> {
+    this.#r ??= (await import('./driver.ts')).r
+    return this.#r
   }
 
   async #acquire(): Promise<Link> {
@@ -128,7 +127,7 @@ export class RethinkPool {
   async #open(): Promise<Link> {
     const { host, port, user, password, tls, connectTimeout, codes } = this.#options
     if (this.#closed) throw new RethinkFailure('away', codes.away, 'the connections are closed')
-    const { r } = await this.#load()
+    const r = await this.#load()
     const end = new AbortController()
     const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
     try {
