@@ -20,8 +20,8 @@ export interface ReaderLimits {
 
 const defaultLimits: ReaderLimits = { batch: 1000, page: 2000 }
 /** Rows, and bytes, of the pages in hand, of all tables together. */
-const pageRows = 50_000
-const pageBytes = 32 * 1024 * 1024
+const pageRows = 6_000
+const pageBytes = 16 * 1024 * 1024
 /** Rows of a page, however many tables there are. */
 const minPage = 10
 /** Rows sent and not yet safe. Big rows count as several. */

@@ -1,4 +1,5 @@
 // One SQLite table as a time series: pages in order of time, and the removal of what was read.
+import type { Statement } from 'better-sqlite3'
 import type { Range, SeriesPage, SeriesTable, Span, Taken } from '../series/store.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
@@ -17,7 +18,7 @@ export type UseConnection = <T>(work: (db: Connection) => T) => Promise<T>
 /** What goes with one layout of the table, on one connection. */
 interface Ready {
   db: Connection
-  schemaVersion: unknown
+  schemaVersion: number | undefined
   layout: Layout
   statements: Statements
   build: BuildRecord
@@ -45,12 +46,13 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 
   page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
+    const bounds = boundsOf(range)
     return this.#use((db) =>
       // One snapshot for all that is asked.
-      db.transaction(() => {
+      inSnapshot(db, () => {
         const ready = this.#prepare(db)
-        return ready === undefined ? emptyPage : this.#page(ready, boundsOf(range), limit, bytes)
-      })(),
+        return ready === undefined ? emptyPage : this.#page(ready, bounds, limit, bytes)
+      }),
     )
   }
 
@@ -102,7 +104,7 @@ export class SqliteSeriesTable implements SeriesTable {
 
   /** The statements for the table as it is now; undefined when it is gone, or has no times any more. */
   #prepare(db: Connection): Ready | undefined {
-    const schemaVersion = db.pragma('schema_version', { simple: true })
+    const schemaVersion = schemaVersionOf(db)
     if (this.#ready?.db === db && this.#ready.schemaVersion === schemaVersion) return this.#ready
     this.#ready = undefined
     const layout = layoutOf(db, this.name, this.#timeKey)
@@ -161,6 +163,43 @@ export class SqliteSeriesTable implements SeriesTable {
       }, undefined)
     return { span: spanOf(rows, layout), remove }
   }
+}
+
+interface Usual {
+  begin: Statement<[]>
+  commit: Statement<[]>
+  schemaVersion: Statement<[], number>
+}
+
+/** Prepared once: a page of a few rows takes less time than preparing these. */
+const usual = new WeakMap<Connection, Usual>()
+
+function usualOf(db: Connection): Usual {
+  const known = usual.get(db)
+  if (known !== undefined) return known
+  const made = {
+    begin: db.prepare<[]>('BEGIN'),
+    commit: db.prepare<[]>('COMMIT'),
+    schemaVersion: db.prepare<[], number>('PRAGMA schema_version').pluck(),
+  }
+  usual.set(db, made)
+  return made
+}
+
+function inSnapshot<T>(db: Connection, work: () => T): T {
+  const { begin, commit } = usualOf(db)
+  begin.run()
+  try {
+    const answer = work()
+    commit.run()
+    return answer
+  } finally {
+    if (db.inTransaction) db.exec('ROLLBACK')
+  }
+}
+
+function schemaVersionOf(db: Connection): number | undefined {
+  return usualOf(db).schemaVersion.get()
 }
 
 const emptyPage: SeriesPage = {

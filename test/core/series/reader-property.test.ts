@@ -16,7 +16,7 @@ type Step =
   | { do: 'pass'; seconds: number }
   /** So many batches. */
   | { do: 'commit'; batches: number }
-  | { do: 'kill'; after: number }
+  | { do: 'kill'; keep: number; after: number }
   /** The reader works for a while: it may be in the middle of anything then. */
   | { do: 'work'; batches: number }
   | { do: 'settle' }
@@ -36,7 +36,14 @@ const step = (oldest: number): fc.Arbitrary<Step> =>
       weight: 2,
       arbitrary: fc.record({ do: fc.constant('commit' as const), batches: fc.integer({ min: 1, max: 4 }) }),
     },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const), after: fc.integer({ min: 0, max: 40 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('kill' as const),
+        keep: fc.integer({ min: 0, max: 4 }),
+        after: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 40 })),
+      }),
+    },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const), batches: fc.integer({ min: 1, max: 6 }) }) },
     { weight: 1, arbitrary: fc.constant({ do: 'settle' as const }) },
   )
@@ -77,10 +84,10 @@ async function play(steps: readonly Step[], remove: boolean, indexed: boolean) {
         break
       case 'kill':
         // Now, with what it has in hand; or somewhere in what it does next, between two calls to the database.
-        if (step.after > 0) {
-          driven.liveFor(step.after)
-          await driven.settle()
-        }
+        driven.liveFor(step.after === 0 ? Number.POSITIVE_INFINITY : step.after)
+        if (step.after === 0) await driven.work(step.keep + 1)
+        else await driven.settle()
+        driven.commit(step.keep)
         driven.kill()
         break
       case 'work':

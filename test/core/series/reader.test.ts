@@ -266,6 +266,21 @@ describe('remove', () => {
   })
 })
 
+it('goes on after a restart in the middle of a page, and of rows of one time', async () => {
+  const database = testDatabase(table)
+  database.db.exec(`${upTo(40)} INSERT INTO a SELECT value / 10, value FROM series`)
+  const driven = reader(database, { limits: { batch: 7, page: 5 } })
+  for (let batches = 1; batches <= 3; batches++) {
+    await driven.untilWaiting(batches)
+    driven.commit(batches)
+    driven.kill()
+    driven.start()
+  }
+  await driven.settle()
+  expect(numbers(driven.take())).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+  await driven.stop()
+})
+
 it('keeps only so much in hand as may be unsafe', async () => {
   const database = testDatabase(table)
   database.db.exec(`${upTo(100_000)} INSERT INTO a SELECT value, value FROM series`)
