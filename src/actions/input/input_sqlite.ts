@@ -20,9 +20,9 @@ are bytes. Rows of the same time come in the order of their tables' names, and o
 made it safe. A pipeline that is started again goes on from there: no row is lost and none is read twice. A table that
 appears later is read from its first row, or from the moment at which the input first ran with \`from: now\`.
 
-**Late rows.** A row whose time is before the last one read of its table is not read, unless it is removed mode that is on.
-\`offset\` makes reading stay so far behind the present that rows still arrive in time. Rows that come later than that are
-counted as \`late_rows\` and logged, where the table has a rowid and it is higher than those before.
+**Late rows.** A row whose time is before the last one read of its table is not read, unless \`remove\` is on. \`offset\`
+makes reading stay so far behind the present that rows still arrive in time. Rows that come later than that are counted
+as \`late_rows\` and logged, if feedoo runs when they come, and their rowid is higher than all before.
 
 **remove.** Rows are deleted when they are safe in their outputs; rows that came late stand behind what was deleted, are
 read then, and deleted too. What was safe and not deleted yet when feedoo was killed is deleted when it starts again, given

@@ -44,7 +44,7 @@ export interface SeriesTable {
   page(range: Range, limit: number, bytes: number): Promise<SeriesPage>
   /** How many rows there are in a range, about. For the progress of a finite job. */
   count(range: Range): Promise<number>
-  /** Unix seconds of the last row, undefined for an empty table. */
+  /** Unix seconds of the last row, not less than its exact time; undefined for an empty table. */
   last(): Promise<number | undefined>
   /** Rows whose time field holds no number: they are never read. */
   timeless(): Promise<number>

@@ -43,6 +43,9 @@ export interface Statements {
   removeSpan(span: SqliteSpan): void
 }
 
+/** The distance of two floats below 2^63: no integer of SQLite is farther from the nearest one. */
+const floatStep = 1024
+
 /** Statements are prepared when they are first used. */
 export function statementsOf(db: Connection, table: string, layout: Layout): Statements {
   const { time, key, columns } = layout
@@ -136,7 +139,10 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
     },
     last() {
       const [row] = read(`SELECT ${time} ${from} WHERE ${time} <= ? ORDER BY ${time} DESC LIMIT 1`, Number.MAX_VALUE)
-      return row === undefined ? undefined : Number(row[0])
+      const last = row?.[0]
+      // A float may stand before the integer that it is nearest to.
+      if (last === undefined) return undefined
+      return typeof last === 'bigint' ? Number(last) + floatStep : Number(last)
     },
     // Text and bytes come after all numbers. Two conditions, each of which an index can answer.
     timeless: () =>

@@ -140,7 +140,10 @@ export class Driven {
 
   /** Works, without a commit, until so many batches wait for one. */
   async untilWaiting(batches: number): Promise<void> {
-    while (this.waiting < batches) await setImmediate()
+    while (this.waiting < batches) {
+      if (this.failed !== undefined) throw this.failed
+      await setImmediate()
+    }
   }
 
   /** Works, without a commit, until so many batches wait for one or there is nothing more to do without it. */
