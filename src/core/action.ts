@@ -18,6 +18,9 @@ export type Emit = (event: Event) => void
  */
 export type Position = Record<string, Json>
 
+/** What an output has marked, by keys of its own choosing. */
+export type Marks = ReadonlyMap<string, Json>
+
 /** What the engine gives an input for the time it runs. */
 export interface InputRun {
   /**
@@ -77,21 +80,24 @@ export interface BatchFilter {
 export interface Output {
   open?(): Promise<void>
   /**
-   * Called after `open` when the pipeline keeps durable state: `mark` is what `sync` returned for the last commit that
-   * was saved, undefined when there was none. Undoes what was written after it, because its events come again.
+   * Called after `open` when the pipeline keeps durable state: `marks` are what `mark` and `intend` gave, as of the last
+   * commit. Undoes what was written after it, because its events come again. An output without `mark` and `recover` gets
+   * its events from a buffer that is part of the commit, and may get some of them twice after a crash.
    */
-  recover?(mark: Json | undefined): Promise<void>
+  recover?(marks: Marks): Promise<void>
+  /**
+   * How far the target is written: what changed of it since the last call, null for what needs no mark any more. Called
+   * between two writes, in each commit, and saved with it.
+   */
+  mark?(): Position
   /**
    * Resolves when the target has the events; rejects with an error whose `retriable` says whether the same call
-   * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does.
+   * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does. `batch` names
+   * the events when the pipeline keeps durable state: after a crash the same events come again under the same name.
    */
-  write(events: readonly Event[]): Promise<void>
-  /**
-   * Resolves when everything written before the call would survive a power cut. Called once a commit. What it returns
-   * is saved in the commit, for `recover`: how far the target is written.
-   */
-  // biome-ignore lint/suspicious/noConfusingVoidType: an output that needs no mark returns nothing
-  sync?(): Promise<Json | void>
+  write(events: readonly Event[], batch?: string): Promise<void>
+  /** Resolves when everything written before the call would survive a power cut. Called once a commit. */
+  sync?(): Promise<void>
   /** `write` may be called while a `sync` waits: events then need not pile up for as long as the disk takes. */
   readonly writesDuringSync?: boolean
   close?(): Promise<void>
@@ -109,6 +115,11 @@ export interface ActionContext {
   /** Answers for DNS questions in place of the network: what `feedoo test` and `feedoo replay` give. */
   readonly dns?: DnsAnswers
   readonly log: Logger
+  /**
+   * Saves marks of an output at once, for what it is about to do: `recover` sees them even if no commit follows. Undefined
+   * when the pipeline keeps no durable state.
+   */
+  readonly intend?: (marks: Position) => void
   /** Sets an event aside for good: counted, and written to the dead letters. */
   deadLetter(event: Event, error: FeedooError): void
   /** Counts an event this action could not handle but passed on, or threw away when `dropped`. */
@@ -130,6 +141,8 @@ export interface Example {
   out: readonly ExampleEvent[]
   /** Files to be there before it runs, by the path that `{dir}` in the YAML stands before. */
   files?: Readonly<Record<string, string>>
+  /** Addresses by name, when the actions ask the DNS: any other name does not exist. */
+  dns?: Readonly<Record<string, readonly string[]>>
   /** Files that an output leaves behind, by their path below `{dir}`. */
   writes?: Readonly<Record<string, string>>
   /** What the run prints, for output_stdout. */
@@ -207,6 +220,9 @@ export interface CommonParams {
   timeout_flush?: number
   retry_delay?: number
   retry_max_delay?: number
+  retry_limit?: number
+  buffer_limit?: number
+  when_full?: 'block' | 'drop_oldest'
 }
 
 /**

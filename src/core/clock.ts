@@ -43,19 +43,30 @@ export class VirtualClock implements Clock {
   sleep(seconds: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (seconds <= 0 || signal?.aborted) return resolve()
-      const sleeper = { due: this.#now + seconds, wake: resolve }
-      this.#sleepers.push(sleeper)
       const giveUp = () => {
         this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
         resolve()
       }
+      const wake = () => {
+        // One signal may be given to many sleeps, one after the other.
+        signal?.removeEventListener('abort', giveUp)
+        resolve()
+      }
+      const sleeper = { due: this.#now + seconds, wake }
+      this.#sleepers.push(sleeper)
       signal?.addEventListener('abort', giveUp, { once: true })
     })
   }
 
   /** Moves the time on by `seconds` and wakes, in order, those whose time has come. */
   advance(seconds: number): void {
-    this.#now += seconds
+    this.moveTo(this.#now + seconds)
+  }
+
+  /** The same, to a moment in Unix seconds. */
+  moveTo(now: number): void {
+    this.#now = now
+    if (this.#sleepers.length === 0) return
     const due = this.#sleepers.filter((sleeper) => sleeper.due <= this.#now).sort((a, b) => a.due - b.due)
     this.#sleepers = this.#sleepers.filter((sleeper) => sleeper.due > this.#now)
     for (const sleeper of due) sleeper.wake()

@@ -1,6 +1,6 @@
 // The engine's buffer in front of an output: batches, retries with back-off and jitter, dead letters. No output has its own.
 import { ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel'
-import type { Json, Output } from './action.ts'
+import type { Output, Position } from './action.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event } from './event.ts'
 import type { Logger } from './log.ts'
@@ -12,6 +12,8 @@ export interface OutputBufferOptions {
   retryDelay: number
   /** Seconds, the longest time between two retries. */
   retryMaxDelay: number
+  /** Retries of a write before its events are refused; without end when not given. */
+  retryLimit?: number | undefined
   /** An action behind this output may still change the events: keep copies. */
   copy: boolean
   log: Logger
@@ -19,6 +21,8 @@ export interface OutputBufferOptions {
   signal: AbortSignal
   /** Takes an event that the target refused for good. */
   reject(event: Event, error: FeedooError): void
+  /** Called when the target goes away. */
+  onFailing?: () => void
 }
 
 export class OutputBuffer {
@@ -26,7 +30,8 @@ export class OutputBuffer {
   retries = 0
   readonly #output: Output
   readonly #options: OutputBufferOptions
-  readonly #policy: RetryPolicy
+  readonly #writes: RetryPolicy
+  readonly #syncs: RetryPolicy
   #held: Event[] = []
   #chain: Promise<void> = Promise.resolve()
   /** Calls that have not ended. */
@@ -34,31 +39,13 @@ export class OutputBuffer {
   #written = 0
   #synced = 0
   #failing = false
-  #mark: Json | undefined
+  #marked: Position | undefined
 
   constructor(output: Output, options: OutputBufferOptions) {
     this.#output = output
     this.#options = options
-    this.#policy = retry(
-      handleWhen((error) => error instanceof FeedooError && error.retriable),
-      {
-        maxAttempts: Number.MAX_SAFE_INTEGER,
-        backoff: new ExponentialBackoff({
-          initialDelay: options.retryDelay * 1000,
-          maxDelay: options.retryMaxDelay * 1000,
-        }),
-      },
-    )
-    this.#policy.onFailure(({ reason }) => this.#warn('error' in reason ? reason.error : undefined))
-    this.#policy.onRetry(({ delay }) => {
-      this.retries++
-      options.log.debug({ retry_in: delay / 1000 }, 'the output is tried again')
-    })
-  }
-
-  /** What the output last said of how far its target is written, for its `recover`. */
-  get mark(): Json | undefined {
-    return this.#mark
+    this.#writes = this.#policy(options.retryLimit ?? Number.MAX_SAFE_INTEGER)
+    this.#syncs = this.#policy(Number.MAX_SAFE_INTEGER)
   }
 
   /** Whether the target does not take events right now. */
@@ -76,10 +63,29 @@ export class OutputBuffer {
    * Resolves when every event added so far is in the target for good, or in the dead letters. Waits as long as the
    * target is away; rejects when the signal aborts, or when the target cannot make safe what it has taken.
    */
-  makeSafe(): Promise<void> {
+  makeSafe(mark = false): Promise<void> {
     if (this.#held.length > 0) this.#flush()
+    // Between the writes before this commit and those after it.
+    if (mark) this.#enqueue(async () => this.#readMark()).catch(() => {})
     if (this.#output.writesDuringSync) return this.#syncBeside(this.#chain)
     return this.#enqueue(() => this.#sync())
+  }
+
+  /** What changed of how far the target is written, up to the last `makeSafe`. */
+  takeMark(): Position | undefined {
+    const marked = this.#marked
+    this.#marked = undefined
+    return marked
+  }
+
+  /** Writes a batch behind those before it. Settles as `makeSafe` does. */
+  send(batch: readonly Event[], name: string): Promise<void> {
+    return this.#enqueue(() => this.#write(batch, name))
+  }
+
+  #readMark(): void {
+    const mark = this.#output.mark?.()
+    if (mark !== undefined) this.#marked = { ...this.#marked, ...mark }
   }
 
   /** Syncs while the queue goes on. When that fails, the queue is closed as by any rejection. */
@@ -117,15 +123,13 @@ export class OutputBuffer {
   async #sync(): Promise<void> {
     const upTo = this.#written
     if (upTo === this.#synced) return
-    await this.#retry(async () => {
-      this.#mark = (await this.#output.sync?.()) ?? this.#mark
-    })
+    await this.#retry(this.#syncs, () => this.#output.sync?.() ?? Promise.resolve())
     this.#synced = upTo
   }
 
-  async #write(batch: readonly Event[]): Promise<void> {
+  async #write(batch: readonly Event[], name?: string): Promise<void> {
     try {
-      await this.#retry(() => this.#output.write(batch))
+      await this.#retry(this.#writes, () => this.#output.write(batch, name))
     } catch (error) {
       if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
       this.#rejectAll(batch, error)
@@ -139,8 +143,25 @@ export class OutputBuffer {
     for (const event of batch) this.#options.reject(event, error)
   }
 
-  async #retry(attempt: () => Promise<void>): Promise<void> {
-    await this.#policy.execute(attempt, this.#options.signal)
+  #policy(maxAttempts: number): RetryPolicy {
+    const { retryDelay, retryMaxDelay, log } = this.#options
+    const policy = retry(
+      handleWhen((error) => error instanceof FeedooError && error.retriable),
+      {
+        maxAttempts,
+        backoff: new ExponentialBackoff({ initialDelay: retryDelay * 1000, maxDelay: retryMaxDelay * 1000 }),
+      },
+    )
+    policy.onFailure(({ reason }) => this.#warn('error' in reason ? reason.error : undefined))
+    policy.onRetry(({ delay }) => {
+      this.retries++
+      log.debug({ retry_in: delay / 1000 }, 'the output is tried again')
+    })
+    return policy
+  }
+
+  async #retry(policy: RetryPolicy, attempt: () => Promise<void>): Promise<void> {
+    await policy.execute(attempt, this.#options.signal)
     if (!this.#failing) return
     this.#failing = false
     this.#options.log.info({ retries: this.retries }, 'the output takes events again')
@@ -151,6 +172,7 @@ export class OutputBuffer {
     if (!(error instanceof FeedooError && error.retriable) || this.#failing) return
     this.#failing = true
     this.#options.log.warn({ code: error.code }, `${messageOf(error)}; trying again until it works`)
+    this.#options.onFailing?.()
   }
 }
 

@@ -1,12 +1,11 @@
 // One action in its place in a pipeline: what it was built from, its counters, its context, its route.
-import type { ActionContext, ActionKind, BuiltAction, DnsAnswers } from './action.ts'
+import type { ActionContext, ActionKind, BuiltAction, DnsAnswers, Position } from './action.ts'
 import type { Clock } from './clock.ts'
 import type { ActionConfig } from './config/types.ts'
 import { FeedooError } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
 import { type ActionStats, countTag } from './metrics.ts'
-import type { OutputBuffer } from './output-buffer.ts'
 import type { Registry } from './registry.ts'
 import type { Router, Stop } from './router.ts'
 import { compileMatch } from './tag.ts'
@@ -20,12 +19,20 @@ export interface Place {
   readonly kind: ActionKind
   readonly built: BuiltAction
   /** In front of an output. */
-  buffer?: OutputBuffer
+  buffer?: EventBuffer
   readonly errors: Map<string, number>
   readonly dropped: Map<string, number>
   readonly deadLetters: Map<string, number>
   /** What else the action counts. */
   readonly counters: Map<string, number>
+}
+
+/** What the pipeline sees of the buffer in front of an output. */
+export interface EventBuffer {
+  add(event: Event): void
+  /** Whether the target does not take events right now. */
+  readonly failing: boolean
+  readonly retries: number
 }
 
 export interface PlaceOptions {
@@ -35,6 +42,7 @@ export interface PlaceOptions {
   time: { event: Timeline; arrival: Timeline }
   dns?: DnsAnswers | undefined
   log: Logger
+  intend: ((marks: Position) => void) | undefined
   deadLetter(event: Event, error: FeedooError): void
 }
 
@@ -52,6 +60,7 @@ export function makePlace(config: ActionConfig, options: PlaceOptions): Place {
     time: options.time[config.params.time === 'arrival' ? 'arrival' : 'event'],
     ...(options.dns === undefined ? {} : { dns: options.dns }),
     log: options.log.child({ action: config.label }),
+    ...(options.intend === undefined ? {} : { intend: options.intend }),
     deadLetter: options.deadLetter,
     countError(event, isDropped = false) {
       countTag(errors, event.tag, maxTags)

@@ -16,7 +16,7 @@ const summary = 'For tests.'
 
 /** A filter that is called `filter_<name>`. */
 export function filter(name: string, create: (context: ActionContext) => Filter): ActionSpec {
-  const params = z.strictObject({ match: matchParam })
+  const params = z.strictObject({ match: matchParam, time: z.enum(['event', 'arrival']).default('event') })
   return defineAction({
     kind: 'filter',
     name: `filter_${name}`,

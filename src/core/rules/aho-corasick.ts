@@ -123,12 +123,9 @@ function createMatcher(automaton: Automaton, ignoreCase: boolean): Matcher {
     return result
   }
 
+  /** Words that begin at the same place were found, and stay, in order of length. */
   function byOccurrence(a: number, b: number): number {
-    return (starts[a] ?? 0) - (starts[b] ?? 0) || lengthOf(a) - lengthOf(b)
-  }
-
-  function lengthOf(index: number): number {
-    return (offsets[index + 1] ?? 0) - (offsets[index] ?? 0)
+    return (starts[a] ?? 0) - (starts[b] ?? 0)
   }
 
   return {

@@ -1,5 +1,5 @@
 // What the engine wants from the durable state of a pipeline, wherever it is kept.
-import type { Json } from '../action.ts'
+import type { Json, Marks, Position } from '../action.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { MemoryChanges } from './memory.ts'
 
@@ -9,9 +9,24 @@ export type TimelineName = 'event' | 'arrival'
 /** What one commit changed. Actions and inputs go by the name that `actionKey` gives. */
 export interface StateChange {
   readonly memories: readonly MemoryChange[]
-  readonly marks: ReadonlyMap<string, Json>
+  readonly marks: ReadonlyMap<string, Position>
   readonly positions: ReadonlyMap<string, ReadonlyMap<string, Json>>
   readonly timelines: ReadonlyMap<TimelineName, TimelineState>
+  readonly buffers: readonly BufferChange[]
+}
+
+/** What came to the buffer in front of an output, and what its target has. */
+export interface BufferChange {
+  readonly action: string
+  readonly add: readonly SavedBatch[]
+  readonly done: readonly number[]
+}
+
+export interface SavedBatch {
+  /** Counts up, also from one process to the next. */
+  readonly seq: number
+  readonly events: number
+  readonly data: Uint8Array
 }
 
 export interface MemoryChange extends MemoryChanges {
@@ -22,8 +37,18 @@ export interface MemoryChange extends MemoryChanges {
 export interface PipelineState {
   /** The segments of an action's memory, oldest first; none when they were saved under another format. */
   memory(action: string, format: string): readonly Uint8Array[]
-  /** What an output's `sync` returned for the last commit. */
-  mark(action: string): Json | undefined
+  /** Tells this state from every other, for ever. */
+  readonly id: string
+  /** True when every commit holds everything, so that nothing is lost or doubled by a crash. */
+  readonly isDurable: boolean
+  /** What an output has marked. */
+  marks(action: string): Marks
+  /** Saves marks at once, in a transaction of their own. */
+  intend(action: string, marks: Position): void
+  /** What is left in the buffer of an output, oldest first. */
+  batches(action: string): readonly SavedBatch[]
+  /** The highest `seq` that a batch of an output ever had; 0 when there was none. */
+  lastBatch(action: string): number
   timeline(name: TimelineName): TimelineState | undefined
   /** Whether this commit is to be saved; if not, nothing is collected for it. The last one always is. */
   wanted(last: boolean): boolean

@@ -1,0 +1,182 @@
+// The buffer in front of an output whose target is elsewhere: events are safe in the commit, and are written afterwards.
+import { deserialize, serialize } from 'node:v8'
+import { cloneEvent, type Event, type EventRecord } from './event.ts'
+import type { OutputBuffer } from './output-buffer.ts'
+import type { BufferChange, SavedBatch } from './state/pipeline-state.ts'
+
+export interface DurableBufferOptions {
+  /** The action's name in the state. */
+  action: string
+  /** In front of the names of its batches: no other buffer has the same. */
+  id: string
+  /** Events in one batch, at most. */
+  bufferSize: number
+  /** Bytes that may wait for the target. */
+  limit: number
+  whenFull: 'block' | 'drop_oldest'
+  copy: boolean
+  /** Left over by the process before this one, oldest first. */
+  left: readonly SavedBatch[]
+  /** The highest `seq` that was ever given: a name must not come again. */
+  last: number
+  /** Asks for a commit soon: there is something to tell the state. */
+  wantCommit(): void
+  /** Called for events that are given up because there is no room. */
+  dropped(events: readonly Event[]): void
+  /** Called when the target can never take anything any more. */
+  failed(error: unknown): void
+}
+
+interface Batch {
+  seq: number
+  bytes: number
+  events: readonly Event[]
+}
+
+export class DurableBuffer {
+  readonly #writer: OutputBuffer
+  readonly #options: DurableBufferOptions
+  #held: Event[] = []
+  /** Cut for a commit that is under way. */
+  #cut: Batch[] = []
+  /** In the state, and to be written. The first is being written. */
+  readonly #waiting: Batch[] = []
+  #bytes = 0
+  #done: number[] = []
+  #next: number
+  #writing = false
+  #sleepers: (() => void)[] = []
+
+  constructor(writer: OutputBuffer, options: DurableBufferOptions) {
+    this.#writer = writer
+    this.#options = options
+    this.#next = options.last + 1
+    for (const { seq, data } of options.left) this.#wait({ seq, bytes: data.length, events: decode(data) })
+  }
+
+  get failing(): boolean {
+    return this.#writer.failing
+  }
+
+  get retries(): number {
+    return this.#writer.retries
+  }
+
+  /** Bytes that wait for the target. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Events that are committed and not written. */
+  get left(): number {
+    return this.#waiting.reduce((sum, { events }) => sum + events.length, 0)
+  }
+
+  add(event: Event): void {
+    this.#held.push(this.#options.copy ? cloneEvent(event) : event)
+  }
+
+  /** At the cut of a commit: what is to be saved with it. Rejects nothing; `committed` follows once it is saved. */
+  cut(): BufferChange {
+    const add: SavedBatch[] = []
+    const { bufferSize, action } = this.#options
+    for (let from = 0; from < this.#held.length; from += bufferSize) {
+      const events = this.#held.slice(from, from + bufferSize)
+      const data = serialize(events.map(({ tag, timestamp, record, metadata }) => [tag, timestamp, record, metadata]))
+      const seq = this.#next++
+      add.push({ seq, events: events.length, data })
+      this.#cut.push({ seq, bytes: data.length, events })
+    }
+    this.#held = []
+    const done = this.#done
+    this.#done = []
+    return { action, add, done }
+  }
+
+  /** The commit is saved: what was cut for it can be written. */
+  committed(): void {
+    for (const batch of this.#cut) this.#wait(batch)
+    this.#cut = []
+    if (this.#options.whenFull === 'drop_oldest') this.#drop()
+    this.start()
+  }
+
+  /** Begins to write what waits. */
+  start(): void {
+    if (this.#writing) return
+    this.#writing = true
+    this.#write().then(
+      () => {
+        this.#writing = false
+        this.#wake()
+      },
+      (error: unknown) => this.#options.failed(error),
+    )
+  }
+
+  /** Comes back when there is room for more, which is at once unless the target is far behind, or on `stopping`. */
+  async room(stopping: AbortSignal): Promise<void> {
+    if (this.#options.whenFull === 'drop_oldest') return
+    await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, stopping)
+  }
+
+  /** Comes back when the target has everything that was committed; on `stopping`, also when the target is away. */
+  async empty(stopping: AbortSignal): Promise<void> {
+    await this.#until(() => !this.#writing || (stopping.aborted && this.failing), stopping)
+  }
+
+  /** The target has just gone away. */
+  wake(): void {
+    this.#wake()
+  }
+
+  async #until(condition: () => boolean, stopping: AbortSignal): Promise<void> {
+    const wake = () => this.#wake()
+    stopping.addEventListener('abort', wake, { once: true })
+    while (!condition()) await new Promise<void>((resolve) => this.#sleepers.push(resolve))
+    stopping.removeEventListener('abort', wake)
+  }
+
+  #wake(): void {
+    for (const resume of this.#sleepers.splice(0)) resume()
+  }
+
+  #wait(batch: Batch): void {
+    this.#waiting.push(batch)
+    this.#bytes += batch.bytes
+  }
+
+  async #write(): Promise<void> {
+    for (let batch = this.#waiting[0]; batch !== undefined; batch = this.#waiting[0]) {
+      await this.#writer.send(batch.events, `${this.#options.id}/${batch.seq}`)
+      await this.#writer.makeSafe()
+      this.#waiting.shift()
+      this.#finish(batch)
+    }
+  }
+
+  #finish(batch: Batch): void {
+    this.#bytes -= batch.bytes
+    this.#done.push(batch.seq)
+    this.#options.wantCommit()
+    this.#wake()
+  }
+
+  /** The oldest that is not being written. */
+  #drop(): void {
+    while (this.#bytes > this.#options.limit && this.#waiting.length > 1) {
+      const [batch] = this.#waiting.splice(1, 1)
+      if (batch === undefined) return
+      this.#options.dropped(batch.events)
+      this.#finish(batch)
+    }
+  }
+}
+
+type Row = [tag: string, timestamp: number, record: EventRecord, metadata: EventRecord | undefined]
+
+function decode(data: Uint8Array): Event[] {
+  return (deserialize(data) as Row[]).map(([tag, timestamp, record, metadata]) =>
+    metadata === undefined ? { tag, timestamp, record } : { tag, timestamp, record, metadata },
+  )
+}

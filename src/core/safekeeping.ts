@@ -1,0 +1,224 @@
+// What a commit makes safe: the outputs, then, in one transaction, everything that the pipeline remembers.
+import type { Json, Output, Position } from './action.ts'
+import type { ChangedPositions } from './committer.ts'
+import { DurableBuffer } from './durable-buffer.ts'
+import type { Event } from './event.ts'
+import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
+import type { EventBuffer, Place } from './place.ts'
+import type { Memory } from './state/memory.ts'
+import type { MemoryChange, PipelineState, StateChange, TimelineName } from './state/pipeline-state.ts'
+import type { ArrivalTimeline, EventTimeline, TimelineState } from './timeline.ts'
+
+export interface SafekeepingOptions {
+  pipeline: string
+  /** What each place is called in the state. */
+  keys: readonly string[]
+  time: Readonly<{ event: EventTimeline; arrival: ArrivalTimeline }>
+  state: PipelineState | undefined
+  savePositions: ((input: string, positions: ReadonlyMap<string, Json>) => void) | undefined
+  /** Aborts when the pipeline stops: then nothing waits for room in the buffers any more. */
+  stopping: AbortSignal
+  /** Aborts when retries must end because the time to drain is over. */
+  giveUp: AbortSignal
+  /** Asks for a commit soon. */
+  wantCommit(): void
+  /** Called when events can no longer become safe. */
+  failed(error: unknown): void
+}
+
+/** How the engine buffers in front of an output. */
+export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
+  /** Bytes that may wait for a target that is away, in the state. */
+  limit: number
+  whenFull: 'block' | 'drop_oldest'
+  /** Called for events that are given up because there is no room. */
+  dropped(events: readonly Event[]): void
+}
+
+const timelineNames = ['event', 'arrival'] as const
+/** Milliseconds between two questions whether what was not saved with its commit may be saved now. */
+const laterInterval = 250
+/** What the dead letters are called in the state. */
+const deadLettersKey = 'dead_letters'
+
+export class Safekeeping {
+  readonly #options: SafekeepingOptions
+  #places: readonly Place[] = []
+  /** Outputs that are written in the commit, by their name in the state. */
+  readonly #direct = new Map<string, OutputBuffer>()
+  /** Outputs that are written after the commit, from what it has saved. */
+  readonly #buffered: DurableBuffer[] = []
+  /** Last of all: what an output refuses during the commit belongs to it. */
+  #deadLetters: OutputBuffer | DurableBuffer | undefined
+  /** Positions of commits that were not saved, because they came too soon after one that was. */
+  readonly #unsaved = new Map<string, Map<string, Json>>()
+  /** Runs while there is such a commit. */
+  #later: NodeJS.Timeout | undefined
+
+  constructor(options: SafekeepingOptions) {
+    this.#options = options
+  }
+
+  /** The buffer in front of an output. */
+  outputBuffer(place: number, output: Output, params: BufferParams): EventBuffer {
+    const key = this.#options.keys[place] ?? ''
+    const buffer = this.#buffer(key, output, params, output.mark === undefined)
+    if (buffer instanceof DurableBuffer) this.#buffered.push(buffer)
+    else this.#direct.set(key, buffer)
+    return buffer
+  }
+
+  /** The buffer in front of the dead letters; `isFile` when what is written there is kept. */
+  deadLetterBuffer(output: Output, params: BufferParams, isFile: boolean): EventBuffer {
+    this.#deadLetters = this.#buffer(deadLettersKey, output, params, isFile)
+    return this.#deadLetters
+  }
+
+  /** The actions in their places, once they are made. */
+  setPlaces(places: readonly Place[]): void {
+    this.#places = places
+  }
+
+  /** Gives back to the filters, and to the clocks, what was saved. */
+  restore(): void {
+    const { state, time } = this.#options
+    if (state === undefined) return
+    for (const name of timelineNames) {
+      const saved = state.timeline(name)
+      if (saved !== undefined) time[name].restore(saved)
+    }
+    for (const [key, memory] of this.#memories()) memory.restore(state.memory(key, memory.format))
+  }
+
+  /** Opens the target of an action, and undoes what was written to it after the last commit. */
+  async open(place: number): Promise<void> {
+    const { keys, state } = this.#options
+    const built = this.#places[place]?.built
+    await built?.action.open?.()
+    if (built?.kind === 'output' && state?.isDurable) await built.action.recover?.(state.marks(keys[place] ?? ''))
+  }
+
+  /** Begins to write what the process before this one left in the buffers. */
+  start(): void {
+    for (const buffer of this.#allBuffered()) buffer.start()
+  }
+
+  /** Called at the cut of a commit; resolves when all that came before it is safe. */
+  async makeSafe(positions: ChangedPositions): Promise<void> {
+    const { state, keys, savePositions } = this.#options
+    const saving = state?.wanted(false) === true
+    const memories = saving ? this.#changedMemories() : []
+    const timelines = this.#timelines()
+    const buffers = this.#buffered.map((buffer) => buffer.cut())
+    const durable = state?.isDurable === true
+    await Promise.all([...this.#direct.values()].map((buffer) => buffer.makeSafe(durable)))
+    if (this.#deadLetters instanceof DurableBuffer) buffers.push(this.#deadLetters.cut())
+    else await this.#deadLetters?.makeSafe()
+    const byInput = new Map([...positions].map(([place, changed]) => [keys[place] ?? '', changed]))
+    if (state !== undefined) this.#note(byInput)
+    if (saving) await this.#save(state, { memories, timelines, buffers })
+    else if (state !== undefined) this.#later ??= setInterval(() => this.#saveLater(state), laterInterval).unref()
+    for (const [input, changed] of byInput) savePositions?.(input, changed)
+    for (const buffer of this.#allBuffered()) buffer.committed()
+    for (const buffer of this.#allBuffered()) await buffer.room(this.#options.stopping)
+  }
+
+  /**
+   * After the last commit: waits until the buffers are empty, or, when the pipeline was told to stop, until what is left
+   * waits for a target that is away. Saves what has changed since.
+   */
+  async finish(): Promise<void> {
+    const { state, stopping } = this.#options
+    clearInterval(this.#later)
+    // Twice: a dead letter of the first round is in the second.
+    for (let round = 0; round < 2; round++) {
+      await Promise.all(this.#allBuffered().map((buffer) => buffer.empty(stopping)))
+      if (!state?.wanted(true)) return
+      const buffers = this.#allBuffered().map((buffer) => buffer.cut())
+      const memories = this.#changedMemories()
+      const timelines = this.#timelines()
+      await this.#save(state, { memories, timelines, buffers })
+      for (const buffer of this.#allBuffered()) buffer.committed()
+      if (buffers.length === 0) return
+    }
+  }
+
+  /** Events that are in the state and wait for a target that is away. */
+  get left(): number {
+    return this.#allBuffered().reduce((sum, buffer) => sum + buffer.left, 0)
+  }
+
+  #note(positions: StateChange['positions']): void {
+    for (const [input, changed] of positions) {
+      const unsaved = this.#unsaved.get(input) ?? new Map<string, Json>()
+      for (const [key, value] of changed) unsaved.set(key, value)
+      this.#unsaved.set(input, unsaved)
+    }
+  }
+
+  async #save(state: PipelineState, change: Omit<StateChange, 'marks' | 'positions'>): Promise<void> {
+    clearInterval(this.#later)
+    this.#later = undefined
+    const positions = new Map(this.#unsaved)
+    this.#unsaved.clear()
+    await state.save({ ...change, marks: this.#marks(), positions })
+  }
+
+  #saveLater(state: PipelineState): void {
+    if (!state.wanted(false)) return
+    clearInterval(this.#later)
+    this.#later = undefined
+    this.#options.wantCommit()
+  }
+
+  #allBuffered(): readonly DurableBuffer[] {
+    return this.#deadLetters instanceof DurableBuffer ? [...this.#buffered, this.#deadLetters] : this.#buffered
+  }
+
+  #buffer(key: string, output: Output, params: BufferParams, afterwards: boolean): OutputBuffer | DurableBuffer {
+    const { state, pipeline, giveUp, wantCommit, failed } = this.#options
+    let durable: DurableBuffer | undefined
+    const writer = new OutputBuffer(output, { ...params, signal: giveUp, onFailing: () => durable?.wake() })
+    if (!state?.isDurable || !afterwards) return writer
+    const { bufferSize, limit, whenFull, copy, dropped } = params
+    durable = new DurableBuffer(writer, {
+      ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key), last: state.lastBatch(key) },
+      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, failed },
+    })
+    return durable
+  }
+
+  *#memories(): Generator<[key: string, memory: Memory]> {
+    for (const [place, { built }] of this.#places.entries()) {
+      const memory = built.kind === 'filter' ? built.action.memory : undefined
+      if (memory !== undefined) yield [this.#options.keys[place] ?? '', memory]
+    }
+  }
+
+  #changedMemories(): MemoryChange[] {
+    const changed: MemoryChange[] = []
+    for (const [action, memory] of this.#memories()) {
+      const changes = memory.changes()
+      if (changes !== undefined) changed.push({ action, format: memory.format, ...changes })
+    }
+    return changed
+  }
+
+  #marks(): StateChange['marks'] {
+    const marks = new Map<string, Position>()
+    for (const [key, buffer] of this.#direct) {
+      const mark = buffer.takeMark()
+      if (mark !== undefined) marks.set(key, mark)
+    }
+    return marks
+  }
+
+  #timelines(): StateChange['timelines'] {
+    const timelines = new Map<TimelineName, TimelineState>()
+    for (const name of timelineNames) {
+      const saved = this.#options.time[name].save()
+      if (saved !== undefined) timelines.set(name, saved)
+    }
+    return timelines
+  }
+}
