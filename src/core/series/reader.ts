@@ -20,7 +20,7 @@ export interface ReaderLimits {
 
 const defaultLimits: ReaderLimits = { batch: 1000, page: 2000 }
 /** Rows, and bytes, of the pages in hand, of all tables together. */
-const pageRows = 6_000
+const pageRows = 5_000
 const pageBytes = 16 * 1024 * 1024
 /** Rows of a page, however many tables there are. */
 const minPage = 10

@@ -3,7 +3,7 @@ import type { Bounds, Statements } from './series-statements.ts'
 import type { Row, SqlValue } from './series-values.ts'
 
 /** Pages whose rows are found in one scan: their times and keys are small. */
-const pagesARun = 40
+const pagesARun = 20
 
 export class KeyRun {
   readonly #statements: Statements
