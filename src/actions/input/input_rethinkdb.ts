@@ -13,6 +13,7 @@ import {
 import { followTables } from '../../core/rethinkdb/follow.ts'
 import { createRethinkStore } from '../../core/rethinkdb/store.ts'
 import { readSeries } from '../../core/series/reader.ts'
+import { gaveUp } from '../../core/series/reader-away.ts'
 import { seriesReaderOptions, seriesReaderParams } from '../../core/series/reader-params.ts'
 
 const params = z
@@ -67,7 +68,8 @@ with it. Do not remove from tables that others change, and write to tables named
 **Time.** The index is read, so a table needs one. A table holds numbers, or dates; where both occur the numbers are read,
 and the other rows reported, as are rows without a time.
 
-**Away.** While the server is away the input waits: one line in the log when it goes, one when it is back.`,
+**Away.** While the server is away the input waits: one line in the log when it goes, one when it is back. With \`once\` it
+waits \`wait_connection\` seconds, at the start and later: then the job ends with exit code 1.`,
   params,
   examples: [
     {
@@ -90,7 +92,8 @@ and the other rows reported, as are rows without a time.
     const pool = createPool(it, { away: 'INPUT_UNREADABLE', refused: 'INPUT_UNREADABLE' })
     return {
       async open() {
-        await waitForServer(pool, it.wait_connection, clock, log)
+        const up = await waitForServer(pool, it.wait_connection, clock, log, it.once)
+        if (!up && it.once) throw gaveUp(new Error(`${it.ip}:${it.port} does not answer`), it.wait_connection)
       },
       run(run) {
         const store = createRethinkStore({
@@ -99,7 +102,7 @@ and the other rows reported, as are rows without a time.
           timeKey: it.timestamp_index ?? it.time_key ?? 'timestamp',
           createIndex: it.create_index,
         })
-        const options = seriesReaderOptions(it)
+        const options = { ...seriesReaderOptions(it), longestAway: it.once ? it.wait_connection : undefined }
         if (!it.follow) return readSeries({ ...options, store, context }, run)
         const following = followTables(store, pool, clock)
         return readSeries({ ...options, store: following.store, context: { ...context, clock: following.clock } }, run)

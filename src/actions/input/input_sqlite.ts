@@ -46,6 +46,14 @@ replaced, the input waits: one line in the log when it goes, one when it is back
       .min(1)
       .default('timestamp')
       .describe('The column that holds the time of a row: a number, integer or float, in Unix seconds.'),
+    wait_connection: z
+      .number()
+      .min(0)
+      .max(86_400)
+      .default(120)
+      .describe(
+        'Seconds that a job with `once` waits for a file that is locked or away; then it ends with an error. Without `once` the input waits for ever.',
+      ),
     ...seriesReaderParams,
   }),
   examples: [
@@ -74,13 +82,14 @@ replaced, the input waits: one line in the log when it goes, one when it is back
   create(params, context) {
     return {
       run: (run) => {
+        const longestAway = params.once ? params.wait_connection : undefined
         const store = createSqliteStore({
           path: params.filename,
           timeKey: params.time_key,
           readonly: !params.remove && !hasRemovals(run.positions),
           mustExist: params.once,
         })
-        return readSeries({ ...seriesReaderOptions(params), store, context }, run)
+        return readSeries({ ...seriesReaderOptions(params), longestAway, store, context }, run)
       },
     }
   },

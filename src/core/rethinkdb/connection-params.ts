@@ -97,10 +97,17 @@ export function createPool(it: ConnectionParams, codes: { away: ErrorCode; refus
 }
 
 /**
- * Waits for the server to come up, `seconds` at most; true when it has. Throws a RethinkFailure at once when it does not
+ * Waits for the server to come up, `seconds` at most; true when it has. Who has not got it goes on trying, unless this is a
+ * finite job, which ends then. Throws a RethinkFailure at once when it does not
  * let us in: time would not help.
  */
-export async function waitForServer(pool: RethinkPool, seconds: number, clock: Clock, log: Logger): Promise<boolean> {
+export async function waitForServer(
+  pool: RethinkPool,
+  seconds: number,
+  clock: Clock,
+  log: Logger,
+  isJob = false,
+): Promise<boolean> {
   const end = clock.now() + seconds
   for (let delay = firstDelay; ; delay = Math.min(delay * 2, longestDelay)) {
     try {
@@ -110,7 +117,7 @@ export async function waitForServer(pool: RethinkPool, seconds: number, clock: C
       if (!(error instanceof RethinkFailure) || error.kind !== 'away') throw error
       const left = end - clock.now()
       if (left <= 0) {
-        log.warn({ code: error.code }, `${error.message}; trying again until it works`)
+        if (!isJob) log.warn({ code: error.code }, `${error.message}; trying again until it works`)
         return false
       }
       await clock.sleep(Math.min(left, (delay * (0.5 + Math.random() / 2)) / 1000))

@@ -56,6 +56,8 @@ export interface SeriesReaderOptions {
   remove: boolean
   /** Ends at the last row there is. */
   once: boolean
+  /** Seconds that the database may be away before reading ends with an error; for ever without it. */
+  longestAway?: number | undefined
   /** Seconds between two looks for new rows. */
   refreshInterval: number
   limits?: ReaderLimits
@@ -102,7 +104,7 @@ class SeriesReader {
     this.#options = options
     this.#run = run
     this.#limits = options.limits ?? defaultLimits
-    this.#insist = createInsist(clock, log, run.signal)
+    this.#insist = createInsist(clock, log, run.signal, options.longestAway)
     this.#removals = new Removals(this.#insist, log)
     this.#window = createWindow(unsafeRows)
     this.#lateLog = createTallyLog(log, clock, () => {})
@@ -187,7 +189,9 @@ class SeriesReader {
     const told = this.#told.has(name)
     this.#told.add(name)
     if ('problem' in table) {
-      if (!told) context.log.warn({ table: name }, `the table ${name} is not read: ${table.problem}`)
+      if (told) return undefined
+      context.count('unread_tables', 1)
+      context.log.warn({ table: name }, `the table ${name} is not read: ${table.problem}`)
       return undefined
     }
     if (!told && table.advice !== undefined) context.log.info({ table: name }, `the table ${name}: ${table.advice}`)
