@@ -16,6 +16,8 @@ export interface BenchCase {
   memoryLimitMB?: number
   /** True when nothing is written: then events are counted. */
   writesNothing?: boolean
+  /** What is written: JSON lines, or a SQLite file. */
+  writes?: 'sqlite'
   /** The configuration, reading the file (or, with `connections`, listening on the port) `input`, writing `output`. */
   yaml(input: string, output: string): string
 }

@@ -1,5 +1,6 @@
 // Every case, in the order of the table.
 
+import { archiveSqlite } from './archive-sqlite.ts'
 import type { BenchCase } from './case.ts'
 import { fileArchive } from './file-archive.ts'
 import { fileJsonArchive } from './file-json-archive.ts'
@@ -10,6 +11,8 @@ import { forwardArchive } from './forward-archive.ts'
 import { forwardNothing } from './forward-nothing.ts'
 import { matchingList10, matchingList100k, matchingList1000 } from './matching-list.ts'
 import { rules } from './rules.ts'
+import { sqliteArchive } from './sqlite-archive.ts'
+import { sqliteSqlite } from './sqlite-sqlite.ts'
 
 export const cases: readonly BenchCase[] = [
   fileRegexArchive,
@@ -23,4 +26,7 @@ export const cases: readonly BenchCase[] = [
   matchingList10,
   matchingList1000,
   matchingList100k,
+  sqliteSqlite,
+  sqliteArchive,
+  archiveSqlite,
 ]

@@ -15,9 +15,11 @@ import { join } from 'node:path'
 import { framesFile, writeForward } from './forward-data.ts'
 import { lineWith, wordList } from './matching-data.ts'
 import { hex, int, levels, messages, pick, type Random, seeded, users, words } from './random.ts'
+import { writeRows } from './sqlite-data.ts'
 
-/** `forward` is no log, but requests of the forward protocol. */
-export type DataKind = 'apache' | 'json' | 'words' | 'keys' | 'forward'
+type LineKind = 'apache' | 'json' | 'words' | 'keys' | 'rows'
+/** `forward` is no log, but requests of the forward protocol; `sqlite` is a database with what `rows` has as JSON lines. */
+export type DataKind = LineKind | 'forward' | 'sqlite'
 
 /** Changes when the generators do, so that old files are not taken for new ones. */
 const version = 1
@@ -44,6 +46,7 @@ export function dataFile(kind: DataKind, lines: number): string {
   }
   const half = `${path}.${process.pid}.part`
   if (kind === 'forward') writeFileSync(framesFile(path), JSON.stringify(writeForward(half, lines)))
+  else if (kind === 'sqlite') writeRows(half, dataFile('rows', lines))
   else generate(kind, lines, half)
   renameSync(half, path)
   writeFileSync(sizeFile, String(statSync(path).size))
@@ -57,9 +60,9 @@ export function wordsFile(count: number): string {
   return path
 }
 
-function generate(kind: 'apache' | 'json' | 'words' | 'keys', lines: number, path: string): void {
-  const line = { apache: apacheLine, json: jsonLine, words: wordsLine(), keys: keysLine }[kind]
-  const random = seeded({ apache: 1, json: 2, words: 3, keys: 4 }[kind])
+function generate(kind: LineKind, lines: number, path: string): void {
+  const line = { apache: apacheLine, json: jsonLine, words: wordsLine(), keys: keysLine, rows: rowLine }[kind]
+  const random = seeded({ apache: 1, json: 2, words: 3, keys: 4, rows: 5 }[kind])
   const file = openSync(path, 'w')
   try {
     for (let start = 0; start < lines; start += blockLines) {
@@ -117,6 +120,21 @@ function keysLine(index: number, random: Random): string {
     from: `10.${address >> 16}.${(address >> 8) & 255}.${address & 255}`,
     state: pick(random, states),
     message: pick(random, messages),
+  })
+}
+
+/** A row of a table: eight fields that SQLite can hold as they are. */
+function rowLine(index: number, random: Random): string {
+  return JSON.stringify({
+    // Never whole, because JSON does not tell 2.0 from 2; and some are of the same time.
+    timestamp: firstTime + Math.floor(index / 5) / 16 + 1 / 32,
+    level: pick(random, levels),
+    service: pick(random, words),
+    message: `${pick(random, messages)} ${int(random, 1, 1_000_000)}`,
+    duration_ms: int(random, 0, 900_000) + 0.5,
+    status: int(random, 100, 599),
+    user_id: random() < 0.1 ? null : int(random, 1, 50_000),
+    trace: hex(random, 16),
   })
 }
 

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { BenchCase } from './case.ts'
 import { benchFolder, dataFile } from './data.ts'
 import { framesFile } from './forward-data.ts'
+import { readRows } from './sqlite-data.ts'
 
 export interface Usage {
   /** User and system time of all threads, in seconds per million events. */
@@ -45,8 +46,9 @@ const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 export async function measurePair(bench: BenchCase, lines: number): Promise<Pair> {
   const file = dataFile(bench.data, lines)
   const base = join(benchFolder(), `${bench.name}-${lines}-${process.pid}`)
-  const floorFile = `${base}.floor.jsonl`
-  const engineFile = `${base}.engine.jsonl`
+  const extension = bench.writes ?? 'jsonl'
+  const floorFile = `${base}.floor.${extension}`
+  const engineFile = `${base}.engine.${extension}`
   const config = `${base}.yaml`
   const { connections } = bench
   const senders = connections === undefined ? undefined : { file, port: await freePort(), connections }
@@ -57,13 +59,18 @@ export async function measurePair(bench: BenchCase, lines: number): Promise<Pair
     const floor = await measure([script, input, floorFile, String(connections)], lines, senders, false)
     const expected = await outcome(bench, floor.log, floorFile)
     // Each of the two then finds the same memory for its file: what the other has just given back.
-    rmSync(floorFile, { force: true })
+    remove(floorFile)
     const engine = await measure([main, 'run', '-c', config], lines, senders, true)
     compare(bench.name, lines, expected, await outcome(bench, engine.log, engineFile))
     return { floor: floor.usage, engine: engine.usage }
   } finally {
-    for (const file of [floorFile, engineFile, config]) rmSync(file, { force: true })
+    for (const file of [floorFile, engineFile, config]) remove(file)
   }
+}
+
+/** A file, and what SQLite may have left beside it. */
+function remove(file: string): void {
+  for (const ending of ['', '-wal', '-shm']) rmSync(`${file}${ending}`, { force: true })
 }
 
 /** `stop`: the process does not end by itself when the senders have. */
@@ -113,6 +120,7 @@ function compare(name: string, lines: number, floor: Written, engine: Written): 
 }
 
 async function outcome(bench: BenchCase, log: string, path: string): Promise<Written> {
+  if (bench.writes === 'sqlite') return readRows(path)
   if (!bench.writesNothing) return written(path, (bench.connections ?? 1) > 1)
   const count = /done: ([\d,]+) event/.exec(log)?.[1] ?? ''
   return { lines: Number(count.replaceAll(',', '')), hash: '' }

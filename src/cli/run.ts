@@ -23,7 +23,8 @@ export interface RunOptions {
 
 /**
  * Runs until every input has ended or a signal says stop. Exit code 0; 1 when something could not be opened or
- * written; 2 when the configuration is wrong.
+ * written, or when the inputs have ended by themselves and not everything has arrived: tables and rows that could not
+ * be read, events in the dead letters; 2 when the configuration is wrong.
  */
 export async function run(options: RunOptions): Promise<number> {
   const { config } = await load(options.file, 'nothing was started')
@@ -50,7 +51,7 @@ export async function run(options: RunOptions): Promise<number> {
   const started = new Promise<void>((resolve) => {
     start = resolve
   })
-  onSignals(supervisor, config, options.file, started, log, { instance, owner })
+  const wasStopped = onSignals(supervisor, config, options.file, started, log, { instance, owner })
   log.debug(`opening ${plural(config.pipelines.length, 'pipeline')}`)
   let http: { close(): Promise<void> } | undefined
   try {
@@ -69,8 +70,10 @@ export async function run(options: RunOptions): Promise<number> {
   const errors = await supervisor.run()
   hide()
   await http?.close()
-  log.info(summary(await supervisor.totals(), (performance.now() - began) / 1000))
-  return errors.length === 0 ? 0 : 1
+  const totals = await supervisor.totals()
+  summarize(totals, (performance.now() - began) / 1000, log)
+  const isComplete = wasStopped() || (totals.deadLetters === 0 && totals.unread === 0)
+  return errors.length === 0 && isComplete ? 0 : 1
 }
 
 /** Says why it does not start; returns the exit code. */
@@ -100,6 +103,7 @@ async function startStates(
   })
 }
 
+/** Returns what says whether a signal has told to stop. */
 function onSignals(
   supervisor: Supervisor,
   config: Config,
@@ -107,7 +111,7 @@ function onSignals(
   started: Promise<void>,
   log: Logger,
   self: Self,
-): void {
+): () => boolean {
   let running = config
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
@@ -125,6 +129,7 @@ function onSignals(
     await started
     running = (await change(supervisor, running, file, log, self)) ?? running
   })
+  return () => stopping
 }
 
 /** Reads the configuration again; a wrong one changes nothing. */
@@ -158,12 +163,26 @@ function sourceOf(supervisor: Supervisor) {
   return { share: () => supervisor.progress(), events: async () => (await supervisor.totals()).events }
 }
 
-function summary({ events, errors, deadLetters }: Totals, seconds: number): string {
-  const rate = grouped(Math.round(events / Math.max(seconds, 0.001)))
-  const time = seconds.toFixed(1)
-  return `done: ${plural(events, 'event')} in ${time} s, ${rate}/s, ${plural(errors, 'error')}, ${plural(deadLetters, 'dead letter')}`
+function summarize({ events, errors, deadLetters, unread, outputs }: Totals, seconds: number, log: Logger): void {
+  const rate = Math.round(events / Math.max(seconds, 0.001))
+  const data = {
+    events,
+    seconds: Number(seconds.toFixed(3)),
+    events_per_second: rate,
+    outputs: Object.fromEntries(outputs),
+    errors,
+    dead_letters: deadLetters,
+    unread,
+  }
+  const texts = [
+    `${plural(events, 'event')} in ${seconds.toFixed(1)} s, ${grouped(rate)}/s`,
+    ...Array.from(outputs, ([name, count]) => `${grouped(count)} to ${name}`),
+    `${plural(errors, 'error')}, ${plural(deadLetters, 'dead letter')}`,
+  ]
+  if (unread > 0) texts.push(`${plural(unread, 'table or row', 'tables or rows')} could not be read`)
+  log.info(data, `done: ${texts.join('; ')}`)
 }
 
-function plural(count: number, what: string): string {
-  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`
+function plural(count: number, one: string, many = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : many}`
 }

@@ -85,6 +85,14 @@ export function countTag(counts: Map<string, number>, tag: string, limit: number
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
 
+/** Counters of what an input was to read and could not: a finite job that has any is not done. */
+const unreadCounters = ['unread_tables', 'rows_without_time']
+
+/** What an action was to read and could not: tables and rows. */
+export function unread({ counters }: ActionStats): number {
+  return unreadCounters.reduce((total, name) => total + (counters[name] ?? 0), 0)
+}
+
 export function sum(counts: TagCounts): number {
   return Object.values(counts).reduce((total, count) => total + count, 0)
 }

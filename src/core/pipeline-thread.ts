@@ -15,6 +15,11 @@ import type { Failure, Order, Report, WorkerInit } from './worker.ts'
 const firstRestart = 1
 /** Seconds between two restarts, at most. */
 const longestRestart = 60
+/**
+ * Megabytes for objects that are young in a worker, a third of them for the next ones. With V8's own bound, twice as
+ * much, a worker takes 15 to 25 MB more and no less CPU.
+ */
+const youngMB = 24
 /** Milliseconds that a busy worker has to answer a question. */
 const answerTime = 1000
 /** Milliseconds after the shutdown time before a worker that does not end is killed. */
@@ -67,7 +72,11 @@ export class PipelineThread {
     const { actions, deadLetters, state, logOptions } = this.#options
     const positions = this.positions.all()
     const init: WorkerInit = { pipeline: this.config, actions, positions, state, deadLetters, log: logOptions }
-    const worker = new Worker(new URL(moduleUrl('core/worker')), { workerData: init, name: this.config.name })
+    const worker = new Worker(new URL(moduleUrl('core/worker')), {
+      workerData: init,
+      name: this.config.name,
+      resourceLimits: { maxYoungGenerationSizeMb: youngMB },
+    })
     this.#worker = worker
     this.#state = 'opening'
     const ready = new Promise<void>((resolve) => {

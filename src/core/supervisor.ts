@@ -2,7 +2,7 @@
 
 import type { PipelineConfig } from './config/types.ts'
 import { FeedooError, messageOf } from './errors.ts'
-import { type PipelineStats, sum } from './metrics.ts'
+import { type ActionStats, type PipelineStats, sum, unread } from './metrics.ts'
 import { PipelineThread, type ThreadOptions } from './pipeline-thread.ts'
 
 /** What all pipelines together have done, also those that a reload has ended. */
@@ -10,7 +10,13 @@ export interface Totals {
   events: number
   errors: number
   deadLetters: number
+  /** Tables and rows that an input was to read and could not. */
+  unread: number
+  /** Events that each output has taken and not refused, by `pipeline/label`. */
+  outputs: ReadonlyMap<string, number>
 }
+
+const nothing: Totals = { events: 0, errors: 0, deadLetters: 0, unread: 0, outputs: new Map() }
 
 export class Supervisor {
   readonly #threads = new Map<string, PipelineThread>()
@@ -20,7 +26,7 @@ export class Supervisor {
   #options: ThreadOptions
   #stopping = false
   /** Of pipelines that a reload has ended. */
-  #gone: Totals = { events: 0, errors: 0, deadLetters: 0 }
+  #gone: Totals = nothing
   #reloading: Promise<unknown> = Promise.resolve()
 
   constructor(options: ThreadOptions) {
@@ -81,8 +87,8 @@ export class Supervisor {
   }
 
   async totals(): Promise<Totals> {
-    return Object.values(await this.stats())
-      .map(totalsOf)
+    return Object.entries(await this.stats())
+      .map(([name, stats]) => totalsOf(name, stats))
       .reduce(addTotals, this.#gone)
   }
 
@@ -159,19 +165,40 @@ export class Supervisor {
     const timer = setTimeout(() => thread.giveUp(), timeout * 1000)
     await this.#ends.get(thread)
     clearTimeout(timer)
-    this.#gone = addTotals(this.#gone, totalsOf(await thread.stats()))
+    this.#gone = addTotals(this.#gone, totalsOf(name, await thread.stats()))
     this.#threads.delete(name)
   }
 }
 
-function totalsOf({ events, actions }: PipelineStats): Totals {
-  const errors = actions.reduce((total, action) => total + sum(action.errors), 0)
-  const deadLetters = actions.reduce((total, action) => total + sum(action.dead_letters), 0)
-  return { events, errors, deadLetters }
+function totalsOf(pipeline: string, { events, actions }: PipelineStats): Totals {
+  const total = (count: (action: ActionStats) => number) => actions.reduce((total, action) => total + count(action), 0)
+  const outputs = new Map<string, number>()
+  for (const { kind, label, do: taken, dead_letters: refused } of actions) {
+    if (kind === 'output') addTo(outputs, `${pipeline}/${label}`, sum(taken) - sum(refused))
+  }
+  return {
+    events,
+    errors: total(({ errors }) => sum(errors)),
+    deadLetters: total(({ dead_letters }) => sum(dead_letters)),
+    unread: total(unread),
+    outputs,
+  }
 }
 
 function addTotals(a: Totals, b: Totals): Totals {
-  return { events: a.events + b.events, errors: a.errors + b.errors, deadLetters: a.deadLetters + b.deadLetters }
+  const outputs = new Map(a.outputs)
+  for (const [name, count] of b.outputs) addTo(outputs, name, count)
+  return {
+    events: a.events + b.events,
+    errors: a.errors + b.errors,
+    deadLetters: a.deadLetters + b.deadLetters,
+    unread: a.unread + b.unread,
+    outputs,
+  }
+}
+
+function addTo(counts: Map<string, number>, name: string, count: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + count)
 }
 
 function sameMeaning(a: PipelineConfig, b: PipelineConfig | undefined): boolean {

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { compareKeys, FeedKeys } from '../../../src/core/rethinkdb/feed-keys.ts'
+
+function running(): FeedKeys {
+  const keys = new FeedKeys()
+  keys.begin()
+  return keys
+}
+
+describe('the keys of a feed', () => {
+  it('are done when they were told and read, in either order', () => {
+    const keys = running()
+    keys.told('"a"', 1)
+    keys.read(['"a"', '"b"'])
+    keys.told('"b"', 1)
+    expect(keys.late([9, '"z"'], 0, 10)).toEqual([])
+  })
+
+  it('are late when the reader is past them, and only then', () => {
+    const keys = running()
+    for (const [key, time] of [
+      ['"a"', 1],
+      ['"b"', 5],
+      ['"d"', 5],
+      ['"e"', 6],
+    ] as const)
+      keys.told(key, time)
+    expect(keys.late([5, '"c"'], 0, 10)).toEqual(['"a"', '"b"'])
+    expect(keys.late([5, '"c"'], 2, 10)).toEqual(['"b"'])
+    expect(keys.late([5, '"c"'], 0, 1)).toEqual(['"a"'])
+    expect(keys.late(undefined, 0, 10)).toEqual([])
+  })
+
+  it('are forgotten when the feed ends', () => {
+    const keys = running()
+    keys.told('"a"', 1)
+    keys.end()
+    keys.told('"b"', 1)
+    keys.begin()
+    expect(keys.late([9, '"z"'], 0, 10)).toEqual([])
+  })
+})
+
+it('primary keys are in the order of RethinkDB: by type, then by value, text by its bytes', () => {
+  const ordered = [
+    '[1]',
+    'false',
+    'true',
+    '-1',
+    '2',
+    '10',
+    '{"$reql_type$":"TIME"}',
+    '""',
+    '"B"',
+    '"a"',
+    '"\uffee"',
+    '"\u{1f600}"',
+  ]
+  for (const [i, a] of ordered.entries()) {
+    for (const [j, b] of ordered.entries()) expect(Math.sign(compareKeys(a, b))).toBe(Math.sign(i - j))
+  }
+})

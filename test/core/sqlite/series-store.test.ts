@@ -1,0 +1,173 @@
+// What SQLite holds, as the time-series reader gets it: values, names, layouts, and a file that is away.
+import { renameSync } from 'node:fs'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, it } from 'vitest'
+import type { Range, SeriesTable } from '../../../src/core/series/store.ts'
+import { recordingLog } from '../../helpers/recording-log.ts'
+import { type TestDatabase, testDatabase } from '../series/database.ts'
+import { Driven } from '../series/driven.ts'
+
+const everything: Range = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY }
+
+async function open(database: TestDatabase, name: string, timeKey = 'ts'): Promise<SeriesTable> {
+  const table = await database.store({ timeKey }).table(name)
+  if (table === undefined || 'problem' in table) throw new Error(table?.problem ?? 'no such table')
+  return table
+}
+
+async function records(table: SeriesTable): Promise<readonly unknown[]> {
+  return (await table.page(everything, 100, 1e9)).records
+}
+
+describe('values', () => {
+  it.each([
+    ['null', 'NULL', null],
+    ['an integer', '42', 42],
+    ['the largest safe integer', '9007199254740991', 9007199254740991],
+    ['a larger integer', '9007199254740993', 9007199254740993n],
+    ['the largest integer', '9223372036854775807', 9223372036854775807n],
+    ['the smallest integer', '-9223372036854775808', -9223372036854775808n],
+    ['a float', '1.25', 1.25],
+    ['a large float', '1e300', 1e300],
+    ['text', "'héllo 😀'", 'héllo 😀'],
+    ['bytes', "x'00ff'", Buffer.from([0, 255])],
+  ])('of %s stay what they are', async (_what, sql, value) => {
+    const database = testDatabase(`CREATE TABLE t (ts, v); INSERT INTO t VALUES (1, ${sql})`)
+    const [record] = await records(await open(database, 't'))
+    expect(record).toEqual({ ts: 1, v: value })
+  })
+
+  it('of times and rowids beyond 2^53 are told apart, and removed exactly', async () => {
+    const big = 9223372036854775000n
+    const database = testDatabase('CREATE TABLE t (ts, n); CREATE INDEX i ON t (ts)')
+    const insert = database.db.prepare('INSERT INTO t (rowid, ts, n) VALUES (?, ?, ?)')
+    for (let i = 0n; i < 6n; i++) insert.run(big + i, big + i / 2n, i)
+    const driven = new Driven(() => database.store(), { remove: true, once: true, limits: { batch: 1, page: 1 } }, 1000)
+    driven.start()
+    await driven.untilWaiting(4)
+    driven.commit(3)
+    driven.kill()
+    expect(driven.take().map(({ n }) => n)).toEqual([0, 1, 2])
+    driven.start()
+    await driven.settle()
+    expect(driven.take().map(({ n }) => n)).toEqual([3, 4, 5])
+    expect(database.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()).toEqual([])
+  })
+
+  it('of big rows make short pages', async () => {
+    const database = testDatabase('CREATE TABLE t (ts, v); CREATE INDEX i ON t (ts)')
+    const insert = database.db.prepare('INSERT INTO t VALUES (?, ?)')
+    for (let i = 0; i < 200; i++) insert.run(i, Buffer.alloc(100_000))
+    const table = await open(database, 't')
+    const first = await table.page(everything, 2000, 1_000_000)
+    const second = await table.page({ ...everything, after: first.cursor(first.times.length - 1) }, 2000, 1_000_000)
+    expect(second.times.length).toBeLessThan(11)
+    expect(second.more).toBe(true)
+  })
+})
+
+describe('names', () => {
+  it.each([`a-b`, `select`, `x"; DROP TABLE y;--`, `../z`, `'`, `[a]`, ' ', 'été', '%_*?'])(
+    'of tables and columns may be %j',
+    async (name) => {
+      const quoted = `"${name.replaceAll('"', '""')}"`
+      const database = testDatabase(`
+        CREATE TABLE y (n); CREATE TABLE ${quoted} (${quoted}, n); CREATE INDEX i ON ${quoted} (${quoted});
+        INSERT INTO ${quoted} VALUES (1, 1), (2, 2)`)
+      const driven = new Driven(() => database.store({ timeKey: name }), { remove: true, once: true })
+      driven.start()
+      await driven.settle()
+      expect(driven.failed).toBeUndefined()
+      expect(driven.take()).toEqual([
+        { [name]: 1, n: 1 },
+        { [name]: 2, n: 2 },
+      ])
+      expect(database.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()).toEqual(['y'])
+    },
+  )
+
+  it.each([
+    ['__proto__', 'CREATE TABLE t (ts, "__proto__")'],
+    ['rowid', 'CREATE TABLE t (ts, rowid)'],
+    ['oid', 'CREATE TABLE t (ts, oid, rowid)'],
+    ['rowid', 'CREATE TABLE t (ts, rowid INTEGER PRIMARY KEY)'],
+    ['v', 'CREATE TABLE t (ts, _rowid_ AS (ts + 1), v)'],
+  ])('of a column may be %s in %s', async (name, sql) => {
+    const database = testDatabase(`${sql}; INSERT INTO t (ts, ${name}) VALUES (1, 7)`)
+    const [record] = await records(await open(database, 't'))
+    expect(Object.entries(record ?? {}).find(([key]) => key === name)).toEqual([name, 7])
+  })
+
+  it('of the time field is found as SQLite finds it', async () => {
+    const database = testDatabase('CREATE TABLE t (TS, n); INSERT INTO t VALUES (1, 2)')
+    expect(await records(await open(database, 't'))).toEqual([{ TS: 1, n: 2 }])
+  })
+})
+
+describe('an index', () => {
+  it.each([
+    ['on the field', 'CREATE TABLE t (ts, n); CREATE INDEX i ON t (ts)', true],
+    ['that begins with the field', 'CREATE TABLE t (ts, n); CREATE INDEX i ON t (ts DESC, n)', true],
+    ['that ends with the field', 'CREATE TABLE t (ts, n); CREATE INDEX i ON t (n, ts)', false],
+    ['of some rows', 'CREATE TABLE t (ts, n); CREATE INDEX i ON t (ts) WHERE n > 1', false],
+    ['that is the rowid', 'CREATE TABLE t (ts INTEGER PRIMARY KEY)', true],
+    ['that is the table', 'CREATE TABLE t (ts, n, PRIMARY KEY (ts, n)) WITHOUT ROWID', true],
+  ])('%s is known for what it is', async (_what, sql, found) => {
+    const table = await open(testDatabase(sql), 't')
+    expect(table.advice === undefined).toBe(found)
+  })
+})
+
+describe('a file', () => {
+  it('that is locked or gone for a while is waited for, with one line when it goes and one when it is back', async () => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase('CREATE TABLE t (ts, n); CREATE INDEX i ON t (ts); INSERT INTO t VALUES (1, 1)')
+    const driven = new Driven(() => database.store(), { log }, 1000)
+    driven.start()
+    await driven.settle()
+    const away = async () => {
+      for (let i = 0; i < 10; i++) await driven.look(1)
+    }
+    database.db.exec('BEGIN EXCLUSIVE; INSERT INTO t VALUES (2, 2)')
+    await away()
+    database.db.exec('COMMIT')
+    await away()
+    database.db.close()
+    renameSync(database.path, `${database.path}.away`)
+    await away()
+    renameSync(`${database.path}.away`, database.path)
+    const again = new Sqlite(database.path)
+    again.exec('INSERT INTO t VALUES (3, 3)')
+    await away()
+    again.close()
+    expect(driven.take().map(({ n }) => n)).toEqual([1, 2, 3])
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'the database cannot be read; feedoo tries until it can',
+      'the database is back',
+      'the database cannot be read; feedoo tries until it can',
+      'the database is back',
+    ])
+    await driven.stop()
+  })
+
+  it('that was never there ends a finite job', async () => {
+    const database = testDatabase()
+    renameSync(database.path, `${database.path}.away`)
+    const driven = new Driven(() => database.store({ mustExist: true }), { once: true }, 1000)
+    driven.start()
+    await driven.settle()
+    expect(driven.failed).toMatchObject({
+      code: 'INPUT_UNREADABLE',
+      message: `${database.path}: there is no such file`,
+    })
+  })
+
+  it('is opened for reading only when nothing is to be removed', async () => {
+    const database = testDatabase('CREATE TABLE t (ts, n); INSERT INTO t VALUES (1, 1)')
+    const table = await database.store({ readonly: true }).table('t')
+    if (table === undefined || 'problem' in table) throw new Error('it is there')
+    const page = await table.page(everything, 10, 1e6)
+    await expect(page.take(0, 1).remove()).rejects.toMatchObject({ code: 'INPUT_UNREADABLE' })
+    expect(database.db.prepare('SELECT count(*) FROM t').pluck().get()).toBe(1)
+  })
+})
