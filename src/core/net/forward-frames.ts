@@ -1,5 +1,5 @@
 // Cuts a batch of events into requests of the forward protocol, and remembers which of them the receiver has.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { checkTag, checkTime } from '../../protocol/forward-frame.ts'
 import { encodeEntries, type OutgoingEvent, writeEntry } from '../../protocol/forward-writer.ts'
 import { MsgpackWriter } from '../../protocol/msgpack-writer.ts'
@@ -29,20 +29,29 @@ export interface Frame {
 /** Levels of a record: receivers allow 64, of which the frame around it takes some. */
 const maxRecordDepth = 56
 
+/** Bytes of a chunk id. */
+const idLength = 18
+
 /**
  * A frame's chunk id is never given twice: the sender's random number, and a counter. So a receiver that knows an id has
- * that very frame, and two frames that look the same are two.
+ * that very frame, and two frames that look the same are two. The frames of a batch with a name have ids made of it: sent
+ * once more by another process, they are the same frames.
  */
-export function createFrameCutter(options: FrameOptions): (events: readonly Event[]) => Iterator<Frame> {
+export function createFrameCutter(options: FrameOptions): (events: readonly Event[], name?: string) => Iterator<Frame> {
   const sender = randomBytes(12)
   let count = 0
   function nextId(): string {
-    const id = Buffer.alloc(18)
+    const id = Buffer.alloc(idLength)
     sender.copy(id)
     id.writeUIntBE(++count, 12, 6)
     return id.toString('base64')
   }
-  return (events) => cut(events, options, nextId)
+  return (events, name) => cut(events, options, name === undefined ? nextId : idsOf(name))
+}
+
+function idsOf(name: string): () => string {
+  let count = 0
+  return () => createHash('sha256').update(`${name}\n${count++}`).digest().subarray(0, idLength).toString('base64')
 }
 
 /** The frames of a batch, made when they are asked for. Events of one tag keep their order. */
