@@ -1,5 +1,6 @@
 // The commit: what inputs sent is safe when every output has it; then positions are saved and the inputs are answered.
 import type { Json, Position } from './action.ts'
+import { crashPoint } from './crash-points.ts'
 
 /** Seconds from the first unsafe event to a commit, at most. */
 const commitInterval = 0.1
@@ -107,10 +108,13 @@ export class Committer {
       throw error
     }
     this.commits++
+    crashPoint('before_acknowledge')
     for (const waiter of waiters) {
       this.inFlight -= waiter.events
       waiter.resolve()
     }
+    // What hangs on these promises has been done by then.
+    setImmediate(crashPoint, 'after_acknowledge')
   }
 }
 

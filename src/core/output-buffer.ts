@@ -1,6 +1,7 @@
 // The engine's buffer in front of an output: batches, retries with back-off and jitter, dead letters. No output has its own.
 import { ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel'
 import type { Output, Position } from './action.ts'
+import { crashPoint } from './crash-points.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event } from './event.ts'
 import type { Logger } from './log.ts'
@@ -123,13 +124,17 @@ export class OutputBuffer {
   async #sync(): Promise<void> {
     const upTo = this.#written
     if (upTo === this.#synced) return
+    crashPoint('before_sync')
     await this.#retry(this.#syncs, () => this.#output.sync?.() ?? Promise.resolve())
+    crashPoint('after_sync')
     this.#synced = upTo
   }
 
   async #write(batch: readonly Event[], name?: string): Promise<void> {
     try {
+      crashPoint('before_write')
       await this.#retry(this.#writes, () => this.#output.write(batch, name))
+      crashPoint('after_write')
     } catch (error) {
       if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
       this.#rejectAll(batch, error)

@@ -3,6 +3,7 @@ import type { CommonParams, DnsAnswers, Emit, Input, Json, Output, Position } fr
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
 import type { PipelineConfig } from './config/types.ts'
+import { crashPoint } from './crash-points.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
@@ -115,7 +116,7 @@ export class Pipeline {
         time,
         dns: options.dns,
         log,
-        intend: state?.isDurable ? (marks) => state.intend(keys[place] ?? '', marks) : undefined,
+        intend: state?.isDurable ? (marks) => intend(state, keys[place] ?? '', marks) : undefined,
         deadLetter: (event, error) => this.#deadLetter(place, event, error),
       }),
     )
@@ -308,4 +309,10 @@ export class Pipeline {
       },
     }
   }
+}
+
+function intend(state: PipelineState, action: string, marks: Position): void {
+  crashPoint('before_intend')
+  state.intend(action, marks)
+  crashPoint('after_intend')
 }

@@ -1,6 +1,7 @@
 // What a commit makes safe: the outputs, then, in one transaction, everything that the pipeline remembers.
 import type { Json, Output, Position } from './action.ts'
 import type { ChangedPositions } from './committer.ts'
+import { crashPoint } from './crash-points.ts'
 import { DurableBuffer } from './durable-buffer.ts'
 import type { Event } from './event.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
@@ -109,7 +110,9 @@ export class Safekeeping {
     if (this.#deadLetters instanceof DurableBuffer) buffers.push(this.#deadLetters.cut())
     else await this.#deadLetters?.makeSafe()
     const byInput = new Map([...positions].map(([place, changed]) => [keys[place] ?? '', changed]))
+    crashPoint('before_commit')
     if (saving) await state.save({ memories, timelines, marks: this.#marks(), positions: byInput, buffers })
+    crashPoint('after_commit')
     for (const [input, changed] of byInput) savePositions?.(input, changed)
     for (const buffer of this.#allBuffered()) buffer.committed()
     for (const buffer of this.#allBuffered()) await buffer.room(this.#options.stopping)
