@@ -2,7 +2,14 @@
 import type { z } from 'zod'
 import type { ActionSpec } from '../src/core/action.ts'
 import { stringifyJson } from '../src/core/json.ts'
-import { exampleLine, type Parameter, parametersOf, type Reference, referenceOf } from '../src/core/reference.ts'
+import {
+  dnsLines,
+  exampleLine,
+  type Parameter,
+  parametersOf,
+  type Reference,
+  referenceOf,
+} from '../src/core/reference.ts'
 
 export interface Sources {
   actions: readonly ActionSpec[]
@@ -89,7 +96,16 @@ function parameterTable(parameters: readonly Parameter[]): string {
   return ['| Parameter | Type | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
-function exampleBlocks({ title, yaml, in: sent, out, files = {}, writes = {}, prints }: Reference['examples'][number]) {
+function exampleBlocks({
+  title,
+  yaml,
+  in: sent,
+  out,
+  files = {},
+  dns = {},
+  writes = {},
+  prints,
+}: Reference['examples'][number]) {
   const events = (heading: string, list: Reference['examples'][number]['out'] = []) =>
     list.length === 0 ? [] : [heading, fence(list.map(exampleLine).join('\n'))]
   const contents = (verb: string, list: Readonly<Record<string, string>>) =>
@@ -98,6 +114,7 @@ function exampleBlocks({ title, yaml, in: sent, out, files = {}, writes = {}, pr
     `### ${title}`,
     fence(yaml, 'yaml'),
     ...contents('holds', files),
+    ...(Object.keys(dns).length === 0 ? [] : ['The DNS says:', fence(dnsLines(dns))]),
     ...events('In:', sent),
     ...events('Out:', out),
     ...contents('then holds', writes),

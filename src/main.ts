@@ -3,6 +3,7 @@
 import './core/regexp-engine.ts'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
+import type { ReplayCommand } from './cli/replay.ts'
 import { version } from './cli/version.ts'
 import { nearest } from './core/config/nearest.ts'
 import { FeedooError, messageOf, systemCode } from './core/errors.ts'
@@ -37,6 +38,7 @@ Examples:
   $ feedoo init .                     write a commented starter configuration
   $ feedoo check default.yaml         point at what is wrong with it
   $ feedoo default.yaml               run it
+  $ feedoo test default.yaml          run the tests of its rules
   $ feedoo actions parser_regex       what an action does and takes
 
 Exit codes: 0 done, 1 failed, 2 wrong configuration or command line (nothing was started).`,
@@ -69,6 +71,41 @@ program
     if (file === undefined) return end(2)
     const { check } = await import('./cli/check.ts')
     end(await check(file))
+  })
+
+program
+  .command('test')
+  .description('run the tests of a configuration: do its rules alert when they should, and only then?')
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .option('--pipeline <name>', 'only the tests of this pipeline')
+  .option('--junit <file>', 'also write the results as JUnit XML')
+  .action(async (given: string | undefined, options: { config?: string; pipeline?: string; junit?: string }) => {
+    const file = configFile(given, options.config)
+    if (file === undefined) return end(2)
+    const { testCommand } = await import('./cli/test.ts')
+    end(await testCommand({ file, pipeline: options.pipeline, junit: options.junit }, write, writeError))
+  })
+
+program
+  .command('replay')
+  .description('play recorded events through the rules of a pipeline, by their own time; nothing is sent anywhere')
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .option('--pipeline <name>', 'the pipeline; needed when there are several')
+  .requiredOption('--from <path...>', 'what was recorded: files and globs, also .gz and .zst')
+  .option('--alerts <file>', 'write the alerts as JSON lines; - is the standard output')
+  .option('--speed <max|n>', 'how many times faster than it was', 'max')
+  .option('--tag <tag>', 'the tag of lines that name none, if not that of the input')
+  .option('--time-key <key>', 'the field of a record that holds its time', 'timestamp')
+  .option('--raw', 'every line is the line of a log, also one that is JSON', false)
+  .option('--now <date>', 'when lines without a time arrive, if not when their file was last changed')
+  .option('--dns', 'ask name servers; without it no name exists', false)
+  .action(async (given: string | undefined, options: Omit<ReplayCommand, 'file'> & { config?: string }) => {
+    const file = configFile(given, options.config)
+    if (file === undefined) return end(2)
+    const { replayCommand } = await import('./cli/replay.ts')
+    end(await replayCommand({ ...options, file }, write, writeError))
   })
 
 const withPlugins = 'also know the plugins of this configuration'

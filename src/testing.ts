@@ -63,6 +63,7 @@ async function runActions(yaml: string, example: Example, specs: readonly Action
       registry: new Registry(specs),
       clock: systemClock,
       log,
+      ...(example.dns === undefined ? {} : { dns: async (name: string) => example.dns?.[name] ?? [] }),
       sink: (event) => {
         if (out.push(event) === example.out.length) stopSoon()
       },

@@ -1,5 +1,10 @@
 // Every built-in action, in the order of the reference. The only place that names them all.
+import { filterChange } from './filter/filter_change.ts'
 import { filterDate } from './filter/filter_date.ts'
+import { filterDnsbl } from './filter/filter_dnsbl.ts'
+import { filterFlatline } from './filter/filter_flatline.ts'
+import { filterFrequency } from './filter/filter_frequency.ts'
+import { filterMatchingList } from './filter/filter_matching_list.ts'
 import { filterRemoveKeys } from './filter/filter_remove_keys.ts'
 import { filterRename } from './filter/filter_rename.ts'
 import { filterRetag } from './filter/filter_retag.ts'
@@ -22,6 +27,11 @@ export const actions = [
   filterRemoveKeys,
   filterRetag,
   filterDate,
+  filterDnsbl,
+  filterChange,
+  filterFrequency,
+  filterFlatline,
+  filterMatchingList,
   outputStdout,
   outputArchive,
   outputForward,

@@ -2,7 +2,7 @@
 
 import { nearest } from '../core/config/nearest.ts'
 import { stringifyJson } from '../core/json.ts'
-import { exampleLine, type Parameter, type Reference, referenceOf } from '../core/reference.ts'
+import { dnsLines, exampleLine, type Parameter, type Reference, referenceOf } from '../core/reference.ts'
 import type { Registry } from '../core/registry.ts'
 
 export type Write = (text: string) => void
@@ -72,6 +72,7 @@ function exampleText({
   in: sent = [],
   out,
   files = {},
+  dns = {},
   writes = {},
   prints,
 }: Reference['examples'][number]) {
@@ -84,6 +85,7 @@ function exampleText({
     `Example: ${title}\n`,
     indent(yaml.trimEnd(), '    '),
     listed('files', contents(files)),
+    listed('dns', dnsLines(dns)),
     listed('in', sent.map(exampleLine).join('\n')),
     listed('out', out.map(exampleLine).join('\n')),
     listed('writes', contents(writes)),

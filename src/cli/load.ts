@@ -18,10 +18,11 @@ export interface Loaded {
 
 /**
  * Reads a configuration and writes what is wrong with it to standard error. `consequence` ends the last line, which
- * counts the mistakes.
+ * counts the mistakes. Without `warn`, warnings are left to `feedoo check`.
  */
-export async function load(file: string, consequence = ''): Promise<Loaded> {
-  const { config, diagnostics, registry } = await read(file)
+export async function load(file: string, consequence = '', { warn = true } = {}): Promise<Loaded> {
+  const { config, diagnostics: all, registry } = await read(file)
+  const diagnostics = all.filter(({ severity }) => warn || severity === 'error')
   const color = process.stderr.isTTY === true && process.env.NO_COLOR === undefined
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic, { color })}\n`)
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length

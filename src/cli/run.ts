@@ -1,14 +1,19 @@
 // `feedoo run`: the daemon itself.
-
+import { randomUUID } from 'node:crypto'
 import { systemClock } from '../core/clock.ts'
 import type { Config } from '../core/config/types.ts'
 import { FeedooError, messageOf } from '../core/errors.ts'
 import { createLogger, type Logger, type LogOptions } from '../core/log.ts'
-import { dropPrivileges } from '../core/privileges.ts'
+import { dropPrivileges, futureOwner } from '../core/privileges.ts'
+import type { Owner } from '../core/state/file-lock.ts'
+import type { StateOptions } from '../core/state/file-state.ts'
 import { Supervisor, type Totals } from '../core/supervisor.ts'
 import { builtinActions, load, reload } from './load.ts'
 import { grouped, showProgress } from './progress.ts'
 import { version } from './version.ts'
+
+/** What state files have to know of the process. */
+type Self = Pick<StateOptions, 'instance' | 'owner'>
 
 export interface RunOptions {
   file: string
@@ -25,7 +30,15 @@ export async function run(options: RunOptions): Promise<number> {
   if (config === undefined) return 2
   const logOptions: LogOptions = { verbosity: options.verbosity, pretty: process.stderr.isTTY === true }
   const log = createLogger(logOptions)
+  let owner: Owner | undefined
+  try {
+    owner = config.privileges && futureOwner(config.privileges)
+  } catch (error) {
+    return failed(error, log)
+  }
+  const instance = randomUUID()
   const supervisor = new Supervisor({
+    state: { folder: config.stateDir, fsync: config.fsync, instance, owner },
     actions: [builtinActions, ...config.plugins],
     deadLetters: config.deadLetters,
     logOptions,
@@ -37,7 +50,7 @@ export async function run(options: RunOptions): Promise<number> {
   const started = new Promise<void>((resolve) => {
     start = resolve
   })
-  onSignals(supervisor, config, options.file, started, log)
+  onSignals(supervisor, config, options.file, started, log, { instance, owner })
   log.debug(`opening ${plural(config.pipelines.length, 'pipeline')}`)
   let http: { close(): Promise<void> } | undefined
   try {
@@ -47,8 +60,7 @@ export async function run(options: RunOptions): Promise<number> {
   } catch (error) {
     await supervisor.abandon()
     await http?.close()
-    log.fatal({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
-    return error instanceof FeedooError && error.code === 'CONFIG_INVALID' ? 2 : 1
+    return failed(error, log)
   }
   log.info(`feedoo ${version} runs ${config.pipelines.map(({ name }) => name).join(', ')}`)
   start()
@@ -59,6 +71,12 @@ export async function run(options: RunOptions): Promise<number> {
   await http?.close()
   log.info(summary(await supervisor.totals(), (performance.now() - began) / 1000))
   return errors.length === 0 ? 0 : 1
+}
+
+/** Says why it does not start; returns the exit code. */
+function failed(error: unknown, log: Logger): number {
+  log.fatal({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
+  return error instanceof FeedooError && error.code === 'CONFIG_INVALID' ? 2 : 1
 }
 
 /** The HTTP server is loaded only when it is wanted. */
@@ -82,7 +100,14 @@ async function startStates(
   })
 }
 
-function onSignals(supervisor: Supervisor, config: Config, file: string, started: Promise<void>, log: Logger): void {
+function onSignals(
+  supervisor: Supervisor,
+  config: Config,
+  file: string,
+  started: Promise<void>,
+  log: Logger,
+  self: Self,
+): void {
   let running = config
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
@@ -98,12 +123,18 @@ function onSignals(supervisor: Supervisor, config: Config, file: string, started
   process.on('SIGINT', stop)
   process.on('SIGHUP', async () => {
     await started
-    running = (await change(supervisor, running, file, log)) ?? running
+    running = (await change(supervisor, running, file, log, self)) ?? running
   })
 }
 
 /** Reads the configuration again; a wrong one changes nothing. */
-async function change(supervisor: Supervisor, before: Config, file: string, log: Logger): Promise<Config | undefined> {
+async function change(
+  supervisor: Supervisor,
+  before: Config,
+  file: string,
+  log: Logger,
+  self: Self,
+): Promise<Config | undefined> {
   const config = await reload(file, log)
   if (config === undefined) {
     log.error('the configuration is wrong; everything goes on as it was')
@@ -117,6 +148,7 @@ async function change(supervisor: Supervisor, before: Config, file: string, log:
   const changed = await supervisor.reload(config.pipelines, config.shutdownTimeout, {
     actions: [builtinActions, ...config.plugins],
     deadLetters: config.deadLetters,
+    state: { folder: config.stateDir, fsync: config.fsync, ...self },
   })
   log.info(changed.length === 0 ? 'reloaded: no pipeline changed' : `reloaded: ${changed.join(', ')} changed`)
   return config

@@ -141,6 +141,8 @@ export interface Example {
   out: readonly ExampleEvent[]
   /** Files to be there before it runs, by the path that `{dir}` in the YAML stands before. */
   files?: Readonly<Record<string, string>>
+  /** Addresses by name, when the actions ask the DNS: any other name does not exist. */
+  dns?: Readonly<Record<string, readonly string[]>>
   /** Files that an output leaves behind, by their path below `{dir}`. */
   writes?: Readonly<Record<string, string>>
   /** What the run prints, for output_stdout. */

@@ -1,5 +1,6 @@
 // What filters do by the clock: each is called at its due time, in the order of those times.
 import type { Emit, EventFilter } from './action.ts'
+import { justAfter } from './rules/due-heap.ts'
 import type { ArrivalTimeline, EventTimeline } from './timeline.ts'
 
 /** A filter that acts by the clock, in its place. */
@@ -35,14 +36,21 @@ export class Alarms {
     this.next = Math.min(...this.#alarms.map(({ filter }) => filter.due ?? Number.POSITIVE_INFINITY))
   }
 
-  /** The time moves on to `now`: calls what is due by then, each when it is. */
+  /**
+   * Time goes by, without an event, to `now`: calls what is due by then. No event at that very moment will come any more:
+   * what is due just after it is called, too.
+   */
   moveTo(now: number): void {
     this.time.now = now
-    if (now >= this.next) this.ring()
+    if (justAfter(now) >= this.next) this.#ring(justAfter(now))
   }
 
   /** Calls what is due by now. An alert that a filter further down sees meanwhile starts nothing again. */
   ring(): void {
+    this.#ring(this.time.now)
+  }
+
+  #ring(until: number): void {
     if (this.#ringing) return
     this.#ringing = true
     const { now } = this.time
@@ -51,7 +59,7 @@ export class Alarms {
       for (;;) {
         const { alarm, due } = this.#first(mute)
         this.next = due
-        if (alarm === undefined || due > now) return
+        if (alarm === undefined || due > until) return
         this.time.now = due
         this.#call(alarm, due, mute)
       }

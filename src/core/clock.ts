@@ -55,7 +55,13 @@ export class VirtualClock implements Clock {
 
   /** Moves the time on by `seconds` and wakes, in order, those whose time has come. */
   advance(seconds: number): void {
-    this.#now += seconds
+    this.moveTo(this.#now + seconds)
+  }
+
+  /** The same, to a moment in Unix seconds. */
+  moveTo(now: number): void {
+    this.#now = now
+    if (this.#sleepers.length === 0) return
     const due = this.#sleepers.filter((sleeper) => sleeper.due <= this.#now).sort((a, b) => a.due - b.due)
     this.#sleepers = this.#sleepers.filter((sleeper) => sleeper.due > this.#now)
     for (const sleeper of due) sleeper.wake()

@@ -17,6 +17,8 @@ export interface DurableBufferOptions {
   copy: boolean
   /** Left over by the process before this one, oldest first. */
   left: readonly SavedBatch[]
+  /** The highest `seq` that was ever given: a name must not come again. */
+  last: number
   /** Asks for a commit soon: there is something to tell the state. */
   wantCommit(): void
   /** Called for events that are given up because there is no room. */
@@ -48,7 +50,7 @@ export class DurableBuffer {
   constructor(writer: OutputBuffer, options: DurableBufferOptions) {
     this.#writer = writer
     this.#options = options
-    this.#next = (options.left.at(-1)?.seq ?? 0) + 1
+    this.#next = options.last + 1
     for (const { seq, data } of options.left) this.#wait({ seq, bytes: data.length, events: decode(data) })
   }
 

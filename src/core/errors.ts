@@ -16,6 +16,11 @@ export const errorCodes = {
   OUTPUT_REJECTED: 'The target of an output refused events for good.',
   STDOUT_CLOSED: 'Nobody reads the standard output any more.',
   LISTEN_FAILED: 'A socket could not be opened.',
+  STATE_UNAVAILABLE: 'A state file cannot be opened or written.',
+  STATE_LOCKED: 'Another process uses the state file.',
+  STATE_FOREIGN: 'What stands where a state file is to be is something else, and was not touched.',
+  STATE_NEWER: 'A state file was written by a newer version of feedoo, and was not touched.',
+  STATE_DAMAGED: 'A state file was damaged: it was set aside under another name, and a new one begun.',
   PRIVILEGES_FAILED: 'The process could not change to the user of `privileges:`.',
   SHUTDOWN_TIMEOUT: 'The daemon could not write everything within shutdown_timeout.',
 } as const

@@ -7,6 +7,7 @@ import type { Event } from './event.ts'
 import type { Logger } from './log.ts'
 import { maxTags, type Place, stopOf } from './place.ts'
 import { Router } from './router.ts'
+import { justAfter } from './rules/due-heap.ts'
 import type { TimelineName } from './state/pipeline-state.ts'
 import type { ArrivalTimeline, EventTimeline } from './timeline.ts'
 
@@ -74,8 +75,9 @@ export class Flow {
     const due = timelineNames.filter((name) => {
       const alarms = this.alarms[name]
       const now = alarms.time.silentNow(patience)
-      if (now < alarms.next) alarms.time.now = now
-      return now >= alarms.next
+      const isDue = justAfter(now) >= alarms.next
+      if (!isDue) alarms.time.now = now
+      return isDue
     })
     if (due.length === 0) return false
     const ring = () => {
@@ -168,9 +170,20 @@ export class Flow {
     if ('applyBatch' in filter) {
       const wait: { filter: BatchFilter; arrived: Event[] } = { filter, arrived: [] }
       this.#waits.set(place, wait)
-      return (event) => void wait.arrived.push(event)
+      return this.#arriving(place, (event) => void wait.arrived.push(event))
     }
-    return isTicking(filter) ? this.#tickingStep(filter, place, emit) : (event) => filter.apply(event, emit)
+    if (isTicking(filter)) return this.#tickingStep(filter, place, emit)
+    return this.#arriving(place, (event) => filter.apply(event, emit))
+  }
+
+  /** Where nothing is done by the clock, an action that goes by the time of arrival still has to be told of it. */
+  #arriving(place: number, step: Emit): Emit {
+    if (this.#places[place]?.config.params.time !== 'arrival') return step
+    const { time } = this.alarms.arrival
+    return (event) => {
+      time.see(event)
+      step(event)
+    }
   }
 
   /** Before the event is applied, what was due before it is done: the same alerts whatever the batches. */
@@ -180,7 +193,7 @@ export class Flow {
     const { time } = alarms
     alarms.add({ filter, emit, failed: this.#tickFailed(place) })
     return (event) => {
-      time.see(event)
+      if (time.see(event)) alarms.look()
       if (time.now >= alarms.next) {
         alarms.ring()
         this.#at = place

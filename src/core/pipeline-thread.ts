@@ -4,10 +4,11 @@ import { Worker } from 'node:worker_threads'
 import { moduleUrl } from './built-files.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
-import { FeedooError } from './errors.ts'
+import { type ErrorCode, FeedooError } from './errors.ts'
 import type { Logger, LogOptions } from './log.ts'
 import { addStats, noStats, type PipelineStats } from './metrics.ts'
 import { PositionStore } from './positions.ts'
+import type { StateOptions } from './state/file-state.ts'
 import type { Failure, Order, Report, WorkerInit } from './worker.ts'
 
 /** Seconds before the first restart of a pipeline that failed; doubled at each further one. */
@@ -22,6 +23,7 @@ const killDelay = 1000
 export interface ThreadOptions {
   actions: string[]
   deadLetters: string | undefined
+  state: StateOptions
   logOptions: LogOptions
   log: Logger
   clock: Clock
@@ -33,7 +35,10 @@ export class PipelineThread {
   readonly config: PipelineConfig
   /** How much of its finite inputs is done, by place. */
   readonly progress = new Map<number, { done: number; total: number }>()
-  /** What its inputs last committed. A pipeline that takes the place of this one goes on from them. */
+  /**
+   * What its inputs last committed. A pipeline that takes the place of this one goes on from them, unless it has state
+   * files: then from what those say.
+   */
   readonly positions: PositionStore
   readonly #options: ThreadOptions
   readonly #log: Logger
@@ -59,9 +64,9 @@ export class PipelineThread {
 
   /** Starts the worker and opens what the actions open. Rejects with the action's error. */
   async open(): Promise<void> {
-    const { actions, deadLetters, logOptions } = this.#options
+    const { actions, deadLetters, state, logOptions } = this.#options
     const positions = this.positions.all()
-    const init: WorkerInit = { pipeline: this.config, actions, positions, deadLetters, log: logOptions }
+    const init: WorkerInit = { pipeline: this.config, actions, positions, state, deadLetters, log: logOptions }
     const worker = new Worker(new URL(moduleUrl('core/worker')), { workerData: init, name: this.config.name })
     this.#worker = worker
     this.#state = 'opening'
@@ -197,9 +202,19 @@ export class PipelineThread {
   }
 }
 
-/** Started again it would end in the same way: nobody reads its output, or what it was to read cannot be read. */
+/**
+ * Started again it would end in the same way: nobody reads its output, what it was to read cannot be read, or what stands
+ * in the place of its state must not be touched.
+ */
+const finalErrors: ReadonlySet<ErrorCode> = new Set([
+  'STDOUT_CLOSED',
+  'INPUT_UNREADABLE',
+  'STATE_FOREIGN',
+  'STATE_NEWER',
+])
+
 function isFinal(error: unknown): boolean {
-  return error instanceof FeedooError && (error.code === 'STDOUT_CLOSED' || error.code === 'INPUT_UNREADABLE')
+  return error instanceof FeedooError && finalErrors.has(error.code)
 }
 
 function toError({ code, message, stack }: Failure): Error {

@@ -90,3 +90,10 @@ function nestedIn(value: Schema | boolean | undefined, name: string): Parameter[
 export function exampleLine({ tag, timestamp, record }: ExampleEvent): string {
   return `${tag}${timestamp === undefined ? '' : `[${timestamp}]`}: ${stringifyJson(record)}`
 }
+
+/** The answers that an example gets from the DNS, a name a line. */
+export function dnsLines(dns: NonNullable<Example['dns']>): string {
+  return Object.entries(dns)
+    .map(([name, addresses]) => `${name}: ${addresses.join(', ')}`)
+    .join('\n')
+}

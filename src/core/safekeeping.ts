@@ -37,6 +37,8 @@ export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
 }
 
 const timelineNames = ['event', 'arrival'] as const
+/** Milliseconds between two questions whether what was not saved with its commit may be saved now. */
+const laterInterval = 250
 /** What the dead letters are called in the state. */
 const deadLettersKey = 'dead_letters'
 
@@ -49,6 +51,10 @@ export class Safekeeping {
   readonly #buffered: DurableBuffer[] = []
   /** Last of all: what an output refuses during the commit belongs to it. */
   #deadLetters: OutputBuffer | DurableBuffer | undefined
+  /** Positions of commits that were not saved, because they came too soon after one that was. */
+  readonly #unsaved = new Map<string, Map<string, Json>>()
+  /** Runs while there is such a commit. */
+  #later: NodeJS.Timeout | undefined
 
   constructor(options: SafekeepingOptions) {
     this.#options = options
@@ -111,7 +117,9 @@ export class Safekeeping {
     else await this.#deadLetters?.makeSafe()
     const byInput = new Map([...positions].map(([place, changed]) => [keys[place] ?? '', changed]))
     crashPoint('before_commit')
-    if (saving) await state.save({ memories, timelines, marks: this.#marks(), positions: byInput, buffers })
+    if (state !== undefined) this.#note(byInput)
+    if (saving) await this.#save(state, { memories, timelines, buffers })
+    else if (state !== undefined) this.#later ??= setInterval(() => this.#saveLater(state), laterInterval).unref()
     crashPoint('after_commit')
     for (const [input, changed] of byInput) savePositions?.(input, changed)
     for (const buffer of this.#allBuffered()) buffer.committed()
@@ -124,6 +132,7 @@ export class Safekeeping {
    */
   async finish(): Promise<void> {
     const { state, stopping } = this.#options
+    clearInterval(this.#later)
     // Twice: a dead letter of the first round is in the second.
     for (let round = 0; round < 2; round++) {
       await Promise.all(this.#allBuffered().map((buffer) => buffer.empty(stopping)))
@@ -131,7 +140,7 @@ export class Safekeeping {
       const buffers = this.#allBuffered().map((buffer) => buffer.cut())
       const memories = this.#changedMemories()
       const timelines = this.#timelines()
-      await state.save({ memories, timelines, marks: this.#marks(), positions: new Map(), buffers })
+      await this.#save(state, { memories, timelines, buffers })
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
     }
@@ -140,6 +149,29 @@ export class Safekeeping {
   /** Events that are in the state and wait for a target that is away. */
   get left(): number {
     return this.#allBuffered().reduce((sum, buffer) => sum + buffer.left, 0)
+  }
+
+  #note(positions: StateChange['positions']): void {
+    for (const [input, changed] of positions) {
+      const unsaved = this.#unsaved.get(input) ?? new Map<string, Json>()
+      for (const [key, value] of changed) unsaved.set(key, value)
+      this.#unsaved.set(input, unsaved)
+    }
+  }
+
+  async #save(state: PipelineState, change: Omit<StateChange, 'marks' | 'positions'>): Promise<void> {
+    clearInterval(this.#later)
+    this.#later = undefined
+    const positions = new Map(this.#unsaved)
+    this.#unsaved.clear()
+    await state.save({ ...change, marks: this.#marks(), positions })
+  }
+
+  #saveLater(state: PipelineState): void {
+    if (!state.wanted(false)) return
+    clearInterval(this.#later)
+    this.#later = undefined
+    this.#options.wantCommit()
   }
 
   #allBuffered(): readonly DurableBuffer[] {
@@ -153,7 +185,7 @@ export class Safekeeping {
     if (!state?.isDurable || !afterwards) return writer
     const { bufferSize, limit, whenFull, copy, dropped } = params
     durable = new DurableBuffer(writer, {
-      ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key) },
+      ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key), last: state.lastBatch(key) },
       ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, failed },
     })
     return durable

@@ -113,7 +113,9 @@ export class Supervisor {
     const before = this.#options
     this.#options = { ...before, ...options }
     const everything =
-      before.deadLetters !== this.#options.deadLetters || String(before.actions) !== String(this.#options.actions)
+      before.deadLetters !== this.#options.deadLetters ||
+      String(before.actions) !== String(this.#options.actions) ||
+      JSON.stringify(before.state) !== JSON.stringify(this.#options.state)
     const wanted = new Map(pipelines.map((config) => [config.name, config]))
     const gone = [...this.#threads.values()].filter(
       (thread) => everything || !sameMeaning(thread.config, wanted.get(thread.config.name)),

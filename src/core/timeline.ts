@@ -46,12 +46,13 @@ export class EventTimeline implements Timeline {
     return event.timestamp
   }
 
-  /** The event moves the time on, or not. */
-  see(event: Event): void {
+  /** The event moves the time on, or not. True when it is the first one, from which the time counts. */
+  see(event: Event): boolean {
     this.#seen = true
     const time = event.timestamp
-    if (this.#fresh) this.#anchor(time)
-    else if (time > this.now && time < endOfTime) this.now = time
+    if (this.#fresh) return this.#anchor(time)
+    if (time > this.now && time < endOfTime) this.now = time
+    return false
   }
 
   /** Where the time stands by the wall clock after `patience` seconds without an event, else where it stands anyway. */
@@ -78,11 +79,12 @@ export class EventTimeline implements Timeline {
   }
 
   /** The first event says what time it is: until then there was only the wall clock to go by. */
-  #anchor(time: number): void {
-    if (!(Math.abs(time) < endOfTime)) return
+  #anchor(time: number): boolean {
+    if (!(Math.abs(time) < endOfTime)) return false
     this.#fresh = false
     this.now = time
     this.start = time
+    return true
   }
 }
 
@@ -102,8 +104,9 @@ export class ArrivalTimeline implements Timeline {
     return this.now
   }
 
-  see(): void {
+  see(): boolean {
     this.now = this.silentNow()
+    return false
   }
 
   silentNow(): number {

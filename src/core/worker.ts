@@ -5,17 +5,20 @@ import { systemClock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
 import { createLogger, type LogOptions } from './log.ts'
-import type { PipelineStats } from './metrics.ts'
+import { noStats, type PipelineStats } from './metrics.ts'
 import { Pipeline } from './pipeline.ts'
 import type { Positions } from './positions.ts'
 import { loadActions } from './registry.ts'
+import { type FileState, openState, type StateOptions } from './state/file-state.ts'
 
 /** What a worker is born with. */
 export interface WorkerInit {
   pipeline: PipelineConfig
   /** Modules with the actions, built-in first. */
   actions: string[]
+  /** What the process knows of its inputs; what its state files know counts more. */
   positions: Positions
+  state: StateOptions
   deadLetters: string | undefined
   log: LogOptions
 }
@@ -47,28 +50,37 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
   const report = (message: Report) => port.postMessage(message)
   const stop = new AbortController()
   const giveUp = new AbortController()
-  const pipeline = new Pipeline(init.pipeline, {
-    registry: await loadActions(init.actions),
-    clock: systemClock,
-    log: createLogger(init.log),
-    deadLetters: init.deadLetters,
-    positions: init.positions,
-    savePositions: (input, positions) => report({ type: 'committed', input, positions }),
-    progress: throttled((input, done, total) => report({ type: 'progress', input, done, total })),
-  })
+  const log = createLogger(init.log)
+  let pipeline: Pipeline | undefined
   const ended = (error?: unknown) => {
-    report({ type: 'ended', stats: pipeline.stats(), ...(error === undefined ? {} : { failure: describe(error) }) })
+    const stats = pipeline?.stats() ?? noStats
+    report({ type: 'ended', stats, ...(error === undefined ? {} : { failure: describe(error) }) })
   }
   port.on('message', (order: Order) => {
     if (order.type === 'stop') stop.abort()
     else if (order.type === 'give-up') giveUp.abort()
+    else if (pipeline === undefined) return
     else if (order.type === 'run') pipeline.run(stop.signal, giveUp.signal).then(() => ended(), ended)
     else report({ type: 'stats', id: order.id, stats: pipeline.stats(), failing: pipeline.failingOutputs() })
   })
+  let state: FileState | undefined
   try {
+    const registry = await loadActions(init.actions)
+    state = await openState(init.pipeline, init.state, log.child({ pipeline: init.pipeline.name }), systemClock)
+    pipeline = new Pipeline(init.pipeline, {
+      registry,
+      clock: systemClock,
+      log,
+      deadLetters: init.deadLetters,
+      positions: (await state?.positions(init.positions)) ?? init.positions,
+      savePositions: (input, positions) => report({ type: 'committed', input, positions }),
+      progress: throttled((input, done, total) => report({ type: 'progress', input, done, total })),
+      ...(state === undefined ? {} : { state }),
+    })
     await pipeline.open()
     report({ type: 'ready' })
   } catch (error) {
+    state?.close()
     ended(error)
   }
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { actions } from '../../src/actions/index.ts'
@@ -42,7 +42,7 @@ describe.each(actions.map((spec) => ({ name: spec.name, spec })))('$name', ({ sp
     'does what the example says: $title',
     async ({ example }) => {
       const { yaml, out, files = {}, writes, prints } = example
-      expect(await mistakesIn(yaml)).toEqual([])
+      expect(await mistakesIn(yaml, files)).toEqual([])
       if (prints !== undefined || yaml.includes('name: output_stdout')) {
         const child = await print(example)
         expect(child.stdout).toBe(prints)
@@ -57,9 +57,13 @@ describe.each(actions.map((spec) => ({ name: spec.name, spec })))('$name', ({ sp
 })
 
 /** What `feedoo check` says of a list of actions, apart from warnings. */
-async function mistakesIn(yaml: string): Promise<string[]> {
+async function mistakesIn(yaml: string, files: Readonly<Record<string, string>>): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'feedoo-specs-'))
   const file = join(folder, 'example.yaml')
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
   // A pipeline needs an input; the events of an example come from nowhere.
   const input = /name: input_/.test(yaml) ? '' : '- { name: input_dummy, tag: example }\n'
   writeFileSync(file, input + yaml.replaceAll('{dir}', folder))

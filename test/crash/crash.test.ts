@@ -14,7 +14,11 @@ describe('after kill -9 at random moments everything acknowledged is there once,
   test.each<[Way, number]>([
     ['forward', 15],
     ['file', 15],
-  ])('over %s, %i times', async (way, count) => {
-    expectExact(await crash(way, { count }, seeded(count)))
-  }, 300_000)
+  ])(
+    'over %s, %i times',
+    async (way, count) => {
+      expectExact(await crash(way, { count }, seeded(count)))
+    },
+    300_000,
+  )
 })

@@ -127,7 +127,9 @@ class Site {
   async run({ count, point }: Kills, random: () => number, total?: number): Promise<number> {
     const source = this.#way === 'forward' ? this.#forward(total) : this.#file(total)
     for (let kill = 0; kill < count; kill++) {
-      const daemon = await this.#start(point === undefined ? {} : { FEEDOO_CRASH: `${point}:${1 + Math.floor(random() * 5)}` })
+      const daemon = await this.#start(
+        point === undefined ? {} : { FEEDOO_CRASH: `${point}:${1 + Math.floor(random() * 5)}` },
+      )
       if (point === undefined) {
         await daemon.logged(/runs main/)
         await delay(20 + random() * 400)
@@ -153,7 +155,9 @@ class Site {
     const database = sqlite(join(this.folder, 'rows.sqlite'), { readonly: true })
     try {
       const names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'log%'").pluck()
-      return (names.all() as string[]).flatMap((name) => database.prepare(`SELECT n FROM "${name}"`).pluck().all() as number[])
+      return (names.all() as string[]).flatMap(
+        (name) => database.prepare(`SELECT n FROM "${name}"`).pluck().all() as number[],
+      )
     } finally {
       database.close()
     }
@@ -194,7 +198,8 @@ class Site {
         const { timestamp, record } = eventOf(written + i)
         return `${JSON.stringify({ ...record, date: timestamp })}\n`
       })
-      if (written % (frameSize * 200) === 0 && existsSync(path)) renameSync(path, `${path.slice(0, -4)}-${written}.old.log`)
+      if (written % (frameSize * 200) === 0 && existsSync(path))
+        renameSync(path, `${path.slice(0, -4)}-${written}.old.log`)
       appendFileSync(path, lines.join(''))
       written += frameSize
     }

@@ -103,7 +103,7 @@ function underline(sourceLine: string, column: number, length: number): { text: 
 }
 
 /** Text as it may go to a terminal: control, bidirectional and unpaired characters are written out. */
-function visible(text: string): string {
+export function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (char) => {
     if (char === '\t' || char === '\u200d') return char
     const code = char.codePointAt(0) ?? 0

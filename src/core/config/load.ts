@@ -11,9 +11,10 @@ import { readSource } from './read-source.ts'
 import { Reporter } from './reporter.ts'
 import { warnOfUnreachable } from './routes.ts'
 import type { Place } from './source.ts'
+import { buildTests } from './tests.ts'
 import { type TopLevel, topLevel } from './top-level.ts'
 import { type MapTree, type Tree, treeAt, without } from './tree.ts'
-import type { Config, PipelineConfig, StatesConfig } from './types.ts'
+import type { Config, PipelineConfig, StatesConfig, TestConfig } from './types.ts'
 import { validate } from './validate.ts'
 
 export interface LoadOptions {
@@ -49,11 +50,12 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   if (root === undefined) {
     return { config: undefined, diagnostics: reporter.list([file]), registry: await options.loadRegistry([]) }
   }
-  const { plugins, pipelines, files, top } = await readRest(root, file, options, reporter)
+  const { plugins, pipelines, files, top, tests: testsTree } = await readRest(root, file, options, reporter)
   const builtIn = new Set((await options.loadRegistry([])).names())
   const scope: ActionScope = { registry: plugins.registry, pluginFailed: plugins.failed, reporter }
   const checked = pipelines.map((pipeline) => checkPipeline(pipeline, scope, (name) => builtIn.has(name)))
-  const config = reporter.failed || top === undefined ? undefined : build(file, top, checked, plugins)
+  const tests = buildTests(top?.tests ?? [], testsTree, checked, plugins.registry, reporter)
+  const config = reporter.failed || top === undefined ? undefined : build(file, top, checked, plugins, tests)
   return { config, diagnostics: reporter.list([file, ...files]), registry: plugins.registry }
 }
 
@@ -80,6 +82,7 @@ interface Rest {
   pipelines: FoundPipeline[]
   /** The included files, in order. */
   files: string[]
+  tests: Tree | undefined
 }
 
 /** Everything around the actions themselves. */
@@ -102,7 +105,8 @@ async function readRest(root: MapTree, file: string, options: LoadOptions, repor
   } else if (isEmptyMap(treeAt(tree, ['pipelines'])) && !tree.entries.has('include')) {
     reporter.error(tree.entries.get('pipelines')?.key ?? start, 'there are no pipelines', starter)
   }
-  return { top: raw === undefined ? undefined : topLevel.parse(raw), plugins, pipelines, files: included.files }
+  const top = raw === undefined ? undefined : topLevel.parse(raw)
+  return { top, plugins, pipelines, files: included.files, tests: treeAt(tree, ['tests']) }
 }
 
 function isEmptyMap(tree: Tree | undefined): boolean {
@@ -162,16 +166,26 @@ function checkPipeline(found: FoundPipeline, scope: ActionScope, builtIn: (name:
   return { name, actions: known.flatMap(({ config }) => config ?? []) }
 }
 
-function build(file: string, top: TopLevel, pipelines: PipelineConfig[], plugins: LoadedPlugins): Config {
-  const { states, privileges, dead_letters: deadLetters, shutdown_timeout: shutdownTimeout } = top
+function build(
+  file: string,
+  top: TopLevel,
+  pipelines: PipelineConfig[],
+  plugins: LoadedPlugins,
+  tests: TestConfig[],
+): Config {
+  const { states, privileges, fsync } = top
+  const { dead_letters: deadLetters, state_dir: stateDir, shutdown_timeout: shutdownTimeout } = top
   return {
     file,
     pipelines,
     plugins: plugins.urls,
+    fsync,
     shutdownTimeout,
+    tests,
     ...(states === undefined ? {} : { states: statesConfig(states) }),
     ...(privileges === undefined ? {} : { privileges }),
     ...(deadLetters === undefined ? {} : { deadLetters }),
+    ...(stateDir === undefined ? {} : { stateDir }),
   }
 }
 

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isLoopback } from '../loopback.ts'
+import { testsParam } from './tests.ts'
 
 const globs = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 
@@ -66,12 +67,26 @@ export const topLevel = z.strictObject({
     .describe(
       'A file that takes, as JSON lines, every event that could not be handled; relative to the working directory. Without it, the log warns at most once a minute and action.',
     ),
+  state_dir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'A folder for state that outlives the process, one file a pipeline: what rules remember, how far inputs and outputs are, saved in one transaction at every commit. It is relative to the working directory, and is made when it is missing. Without it, only actions with a `db_path` remember anything.',
+    ),
+  fsync: z
+    .enum(['always', 'commit', 'never'])
+    .default('commit')
+    .describe(
+      'What a power cut may undo; a killed process loses nothing that was saved, whatever stands here. `commit`: a commit to `state_dir` is flushed to the disk before inputs are answered; the files of `db_path`, saved once a second, are left to the system and may be some seconds older after a power cut, but whole. `always`: those are flushed too. `never`: nothing is flushed; a power cut may undo the last commits or damage a file, which is then set aside.',
+    ),
   shutdown_timeout: z
     .number()
     .positive()
     .max(86_400)
     .default(30)
     .describe('Seconds to write what is in hand after SIGTERM before the process gives up.'),
+  tests: testsParam,
 })
 
 export type TopLevel = z.output<typeof topLevel>

@@ -47,6 +47,8 @@ export interface PipelineState {
   intend(action: string, marks: Position): void
   /** What is left in the buffer of an output, oldest first. */
   batches(action: string): readonly SavedBatch[]
+  /** The highest `seq` that a batch of an output ever had; 0 when there was none. */
+  lastBatch(action: string): number
   timeline(name: TimelineName): TimelineState | undefined
   /** Whether this commit is to be saved; if not, nothing is collected for it. The last one always is. */
   wanted(last: boolean): boolean

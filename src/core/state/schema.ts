@@ -1,0 +1,57 @@
+// The tables of a state file, and how a file of an older format becomes one of today's.
+import type Database from 'better-sqlite3'
+
+/** `feed`, where SQLite keeps the kind of a file: at byte 68. */
+export const applicationId = 0x66656564
+
+/** Each takes a file from one format to the next. What has been released is never changed, only added to. */
+export const migrations: readonly string[] = [
+  // Rows are named by pipeline: several may share a file. `crc` is the CRC-32 of the data.
+  `CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE commits (
+     pipeline TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, time REAL NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE segments (
+     pipeline TEXT NOT NULL, action TEXT NOT NULL, seq INTEGER NOT NULL,
+     format TEXT NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL,
+     PRIMARY KEY (pipeline, action, seq)
+   ) STRICT;
+   CREATE TABLE marks (
+     pipeline TEXT NOT NULL, action TEXT NOT NULL, key TEXT NOT NULL, json TEXT NOT NULL,
+     PRIMARY KEY (pipeline, action, key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE batches (
+     pipeline TEXT NOT NULL, action TEXT NOT NULL, seq INTEGER NOT NULL,
+     events INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL,
+     PRIMARY KEY (pipeline, action, seq)
+   ) STRICT;
+   CREATE TABLE last_batches (
+     pipeline TEXT NOT NULL, action TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (pipeline, action)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE positions (
+     pipeline TEXT NOT NULL, input TEXT NOT NULL, key TEXT NOT NULL, json TEXT NOT NULL,
+     PRIMARY KEY (pipeline, input, key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE timelines (
+     pipeline TEXT NOT NULL, name TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (pipeline, name)
+   ) STRICT, WITHOUT ROWID;`,
+]
+
+/** The format that this version writes, and the newest that it reads; `user_version` in SQLite's words. */
+export const stateFormat = migrations.length
+
+export function formatOf(database: Database.Database): number {
+  return Number(database.pragma('user_version', { simple: true }))
+}
+
+/** Brings a file to the newest format, all in one transaction. */
+export function migrate(database: Database.Database, steps: readonly string[] = migrations): void {
+  if (formatOf(database) >= steps.length) return
+  database
+    .transaction(() => {
+      // Asked again: another pipeline may have been faster.
+      for (const step of steps.slice(formatOf(database))) database.exec(step)
+      database.pragma(`user_version = ${steps.length}`)
+    })
+    .immediate()
+}

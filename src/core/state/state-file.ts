@@ -1,0 +1,285 @@
+// One SQLite file that keeps what a pipeline, or one of its actions, remembers: a transaction a commit.
+import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { crc32 } from 'node:zlib'
+import type Database from 'better-sqlite3'
+import type { Json, Position } from '../action.ts'
+import type { Clock } from '../clock.ts'
+import { FeedooError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { TimelineState } from '../timeline.ts'
+import { prepareStateFile } from './examine.ts'
+import { lockFile, type Owner } from './file-lock.ts'
+import type { SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
+import { realPath } from './real-path.ts'
+import { migrate } from './schema.ts'
+import { unavailable } from './state-failure.ts'
+import { prepareStatements, type Statements } from './statements.ts'
+
+/** Milliseconds that a transaction waits, with the stream, for that of another pipeline. */
+const busyTimeout = 1000
+/** Seconds before the first further attempt when the disk is full or away; doubled at each. */
+const firstRetry = 0.1
+const longestRetry = 5
+/** Bytes to which the journal is cut after it had to grow. */
+const journalSize = 16 * 1024 * 1024
+
+const syncData = promisify(fdatasync)
+
+/**
+ * When a commit counts as saved. `disk`: when it would survive a power cut. `system`: when the operating system
+ * has it; a power cut may undo the last commits, and leaves the file whole. `unsafe`: the same, but a power cut may damage
+ * the file.
+ */
+export type Durability = 'disk' | 'system' | 'unsafe'
+
+export interface StateFileOptions {
+  pipeline: string
+  durability: Durability
+  /** The same for all threads of a process, and for no other process. */
+  instance: string
+  /** Whom new files are to belong to, when this process may give them away. */
+  owner?: Owner | undefined
+  log: Logger
+  clock: Clock
+}
+
+interface Known {
+  format: string
+  /** The number of the next segment. */
+  next: number
+}
+
+export class StateFile {
+  readonly path: string
+  /** Made with the file: a mark in an output's target is worth something with the same file only. */
+  readonly id: string
+  readonly #options: StateFileOptions
+  readonly #database: Database.Database
+  readonly #unlock: () => void
+  readonly #sql: Statements
+  readonly #transaction: (change: StateChange) => Map<string, Known>
+  /** What there is of the memory of each action. */
+  readonly #memories: Map<string, Known>
+  /** The journal, to flush it without holding up the stream. */
+  readonly #journal: number
+  readonly #closing = new AbortController()
+  #seq: number
+  #failing = false
+  #syncs = 0
+
+  /**
+   * Opens a file, or makes it with the folders it is in. One that is damaged is set aside. Rejects with STATE_LOCKED
+   * when another process uses it, STATE_FOREIGN or STATE_NEWER when it must not be touched, and STATE_UNAVAILABLE.
+   */
+  static async open(path: string, options: StateFileOptions): Promise<StateFile> {
+    // Only here: it takes time that a configuration without state need not spend.
+    const { default: sqlite } = await import('better-sqlite3')
+    const { owner, log, instance, durability } = options
+    try {
+      const file = realPath(path, owner)
+      const prepare = () => prepareStateFile(file, { sqlite, owner, log, flush: durability !== 'unsafe' })
+      const unlock = await lockFile(file, { sqlite, instance, owner }, prepare)
+      try {
+        return new StateFile(file, sqlite, unlock, options)
+      } catch (error) {
+        unlock()
+        throw error
+      }
+    } catch (error) {
+      if (error instanceof FeedooError) throw error
+      throw unavailable('open', path, error)
+    }
+  }
+
+  private constructor(path: string, sqlite: typeof Database, unlock: () => void, options: StateFileOptions) {
+    this.path = path
+    this.#options = options
+    this.#unlock = unlock
+    const database = new sqlite(path, { fileMustExist: true, timeout: busyTimeout })
+    this.#database = database
+    try {
+      // Flushing is done by `save`, beside the stream; SQLite itself flushes when it moves the journal into the file.
+      database.pragma(`synchronous = ${options.durability === 'unsafe' ? 'OFF' : 'NORMAL'}`)
+      database.pragma('trusted_schema = OFF')
+      database.pragma(`journal_size_limit = ${journalSize}`)
+      migrate(database)
+      const sql = prepareStatements(database)
+      const { pipeline } = options
+      this.#sql = sql
+      this.id = sql.id.get() ?? ''
+      this.#seq = sql.seq.get(pipeline) ?? 0
+      const memories = sql.memories.all(pipeline)
+      this.#memories = new Map(memories.map(({ action, format, last }) => [action, { format, next: last + 1 }]))
+      this.#transaction = database.transaction((change: StateChange) => this.#write(change)).immediate
+      this.#journal = openSync(`${path}-wal`, 'r+')
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  }
+
+  /** The number of the pipeline's last commit; 0 when there was none. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** The segments of an action's memory, oldest first; none when they were saved under another format. */
+  memory(action: string, format: string): Uint8Array[] {
+    const known = this.#memories.get(action)
+    if (known === undefined) return []
+    if (known.format === format) return this.#sql.segments.all(this.#options.pipeline, action)
+    this.#options.log.warn(
+      { action, saved: known.format, now: format },
+      'what the action remembered was saved in another form, or for other parameters: it begins afresh',
+    )
+    return []
+  }
+
+  /** What an output has marked. */
+  marks(action: string): Map<string, Json> {
+    return toMap(this.#sql.marks.all(this.#options.pipeline, action))
+  }
+
+  /** What is left in the buffer of an output, oldest first. */
+  batches(action: string): SavedBatch[] {
+    return this.#sql.batches.all(this.#options.pipeline, action)
+  }
+
+  /** The highest number that a batch of an output ever had; 0 when there was none. */
+  lastBatch(action: string): number {
+    return this.#sql.lastBatch.get(this.#options.pipeline, action) ?? 0
+  }
+
+  /** The inputs that have positions. */
+  inputs(): string[] {
+    return this.#sql.inputs.all(this.#options.pipeline)
+  }
+
+  positions(input: string): Map<string, Json> {
+    return toMap(this.#sql.positions.all(this.#options.pipeline, input))
+  }
+
+  timeline(name: TimelineName): TimelineState | undefined {
+    const json = this.#sql.timeline.get(this.#options.pipeline, name)
+    return json === undefined ? undefined : (JSON.parse(json) as TimelineState)
+  }
+
+  /**
+   * Saves in one transaction. Waits as long as the disk is full or away, with one log line when that begins and one when
+   * it is over; rejects with STATE_UNAVAILABLE for what will not get better, and when the file is closed meanwhile.
+   */
+  async save(change: StateChange): Promise<void> {
+    await this.#untilItWorks(() => {
+      const memories = this.#transaction(change)
+      // Not before: a transaction that failed leaves everything as it was.
+      for (const [action, known] of memories) this.#memories.set(action, known)
+      this.#seq++
+    })
+    if (this.#options.durability !== 'disk') return
+    let flush = () => this.#flush()
+    await this.#untilItWorks(async () => {
+      const flushing = flush()
+      // What the system could not write, it may since have forgotten: the second attempt writes it again, into the file.
+      flush = async () => this.#checkpoint()
+      await flushing
+    })
+  }
+
+  /** Saves marks at once, in a transaction of their own, and waits for the disk. Throws STATE_UNAVAILABLE. */
+  intend(action: string, marks: Position): void {
+    try {
+      this.#database.transaction(() => this.#writeMarks(action, marks)).immediate()
+      if (this.#options.durability === 'disk') fdatasyncSync(this.#journal)
+    } catch (error) {
+      throw unavailable('write', this.path, error)
+    }
+  }
+
+  close(): void {
+    if (this.#closing.signal.aborted) return
+    this.#closing.abort()
+    if (this.#syncs === 0) closeSync(this.#journal)
+    this.#database.close()
+    this.#unlock()
+  }
+
+  #write(change: StateChange): Map<string, Known> {
+    const sql = this.#sql
+    const { pipeline, clock } = this.#options
+    const written = new Map<string, Known>()
+    for (const { action, format, segment, keep } of change.memories) {
+      const known = this.#memories.get(action)
+      const seq = known?.next ?? 1
+      sql.insertSegment.run(pipeline, action, seq, format, crc32(segment), segment)
+      const kept = known?.format === format ? Math.max(1, keep) : 1
+      sql.deleteSegments.run(pipeline, action, seq - kept)
+      written.set(action, { format, next: seq + 1 })
+    }
+    for (const [action, marks] of change.marks) this.#writeMarks(action, marks)
+    for (const { action, add, done } of change.buffers) {
+      for (const seq of done) sql.deleteBatch.run(pipeline, action, seq)
+      for (const { seq, events, data } of add) sql.insertBatch.run(pipeline, action, seq, events, crc32(data), data)
+      const last = add.at(-1)
+      if (last !== undefined) sql.setLastBatch.run(pipeline, action, last.seq)
+    }
+    for (const [input, positions] of change.positions) {
+      for (const [key, value] of positions) {
+        if (value === null) sql.deletePosition.run(pipeline, input, key)
+        else sql.setPosition.run(pipeline, input, key, JSON.stringify(value))
+      }
+    }
+    for (const [name, state] of change.timelines) sql.setTimeline.run(pipeline, name, JSON.stringify(state))
+    sql.count.run(pipeline, clock.now())
+    return written
+  }
+
+  #writeMarks(action: string, marks: Position): void {
+    const { pipeline } = this.#options
+    for (const key of Object.keys(marks)) {
+      const mark = marks[key] ?? null
+      if (mark === null) this.#sql.deleteMark.run(pipeline, action, key)
+      else this.#sql.setMark.run(pipeline, action, key, JSON.stringify(mark))
+    }
+  }
+
+  async #flush(): Promise<void> {
+    this.#syncs++
+    try {
+      await syncData(this.#journal)
+    } finally {
+      this.#syncs--
+      if (this.#closing.signal.aborted && this.#syncs === 0) closeSync(this.#journal)
+    }
+  }
+
+  /** Writes what the journal holds into the file, and flushes that. */
+  #checkpoint(): void {
+    const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    if (result?.busy !== 0) throw new FeedooError('STATE_UNAVAILABLE', 'somebody reads it', { retriable: true })
+  }
+
+  async #untilItWorks(attempt: () => void | Promise<void>): Promise<void> {
+    const { log, clock } = this.#options
+    const { signal } = this.#closing
+    for (let wait = firstRetry; ; wait = Math.min(2 * wait, longestRetry)) {
+      try {
+        await attempt()
+        break
+      } catch (error) {
+        const failure = unavailable('write', this.path, error)
+        if (signal.aborted || !failure.retriable) throw failure
+        if (!this.#failing) log.warn({ code: failure.code }, `${failure.message}; trying again until it works`)
+        this.#failing = true
+        await clock.sleep(wait, signal)
+        if (signal.aborted) throw failure
+      }
+    }
+    if (this.#failing) log.info(`${this.path} can be written again`)
+    this.#failing = false
+  }
+}
+
+function toMap(rows: readonly { key: string; json: string }[]): Map<string, Json> {
+  return new Map(rows.map(({ key, json }) => [key, JSON.parse(json) as Json]))
+}

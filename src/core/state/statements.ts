@@ -1,0 +1,70 @@
+// The SQL of a state file, prepared once. Every row belongs to a pipeline, which is the first parameter everywhere.
+import type Database from 'better-sqlite3'
+import type { SavedBatch } from './pipeline-state.ts'
+
+type Statement<Parameters extends unknown[], Row = unknown> = Database.Statement<[pipeline: string, ...Parameters], Row>
+
+export interface Statements {
+  id: Database.Statement<[], string>
+  seq: Statement<[], number>
+  memories: Statement<[], { action: string; format: string; last: number }>
+  segments: Statement<[action: string], Buffer>
+  marks: Statement<[action: string], { key: string; json: string }>
+  batches: Statement<[action: string], SavedBatch>
+  lastBatch: Statement<[action: string], number>
+  inputs: Statement<[], string>
+  positions: Statement<[input: string], { key: string; json: string }>
+  timeline: Statement<[name: string], string>
+  insertSegment: Statement<[action: string, seq: number, format: string, crc: number, data: Uint8Array]>
+  deleteSegments: Statement<[action: string, upTo: number]>
+  setMark: Statement<[action: string, key: string, json: string]>
+  deleteMark: Statement<[action: string, key: string]>
+  insertBatch: Statement<[action: string, seq: number, events: number, crc: number, data: Uint8Array]>
+  deleteBatch: Statement<[action: string, seq: number]>
+  setLastBatch: Statement<[action: string, seq: number]>
+  setPosition: Statement<[input: string, key: string, json: string]>
+  deletePosition: Statement<[input: string, key: string]>
+  setTimeline: Statement<[name: string, json: string]>
+  count: Statement<[time: number]>
+}
+
+export function prepareStatements(database: Database.Database): Statements {
+  return {
+    id: database.prepare<[], string>("SELECT value FROM meta WHERE key = 'id'").pluck(),
+    seq: database.prepare<[string], number>('SELECT seq FROM commits WHERE pipeline = ?').pluck(),
+    // All segments of an action have one format.
+    memories: database.prepare(
+      'SELECT action, format, max(seq) AS last FROM segments WHERE pipeline = ? GROUP BY action',
+    ),
+    segments: database
+      .prepare<[string, string], Buffer>('SELECT data FROM segments WHERE pipeline = ? AND action = ? ORDER BY seq')
+      .pluck(),
+    marks: database.prepare('SELECT key, json FROM marks WHERE pipeline = ? AND action = ?'),
+    batches: database.prepare('SELECT seq, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq'),
+    lastBatch: database
+      .prepare<[string, string], number>('SELECT seq FROM last_batches WHERE pipeline = ? AND action = ?')
+      .pluck(),
+    inputs: database.prepare<[string], string>('SELECT DISTINCT input FROM positions WHERE pipeline = ?').pluck(),
+    positions: database.prepare('SELECT key, json FROM positions WHERE pipeline = ? AND input = ?'),
+    timeline: database
+      .prepare<[string, string], string>('SELECT json FROM timelines WHERE pipeline = ? AND name = ?')
+      .pluck(),
+    insertSegment: database.prepare(
+      'INSERT INTO segments (pipeline, action, seq, format, crc, data) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    deleteSegments: database.prepare('DELETE FROM segments WHERE pipeline = ? AND action = ? AND seq <= ?'),
+    setMark: database.prepare('INSERT OR REPLACE INTO marks (pipeline, action, key, json) VALUES (?, ?, ?, ?)'),
+    deleteMark: database.prepare('DELETE FROM marks WHERE pipeline = ? AND action = ? AND key = ?'),
+    insertBatch: database.prepare(
+      'INSERT INTO batches (pipeline, action, seq, events, crc, data) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    deleteBatch: database.prepare('DELETE FROM batches WHERE pipeline = ? AND action = ? AND seq = ?'),
+    setLastBatch: database.prepare('INSERT OR REPLACE INTO last_batches (pipeline, action, seq) VALUES (?, ?, ?)'),
+    setPosition: database.prepare('INSERT OR REPLACE INTO positions (pipeline, input, key, json) VALUES (?, ?, ?, ?)'),
+    deletePosition: database.prepare('DELETE FROM positions WHERE pipeline = ? AND input = ? AND key = ?'),
+    setTimeline: database.prepare('INSERT OR REPLACE INTO timelines (pipeline, name, json) VALUES (?, ?, ?)'),
+    count: database.prepare(
+      'INSERT INTO commits (pipeline, seq, time) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET seq = seq + 1, time = excluded.time',
+    ),
+  }
+}
