@@ -8,8 +8,8 @@ export interface BenchCase {
   floor: string
   /** CPU seconds per million events that Fluent Bit 5.1 spends on this work, on a machine with two cores, if measured. */
   fluentBit?: number | undefined
-  /** What the engine's CPU may be, as a multiple of its floor's or of another case's engine. */
-  limit: { of: 'floor' | string; ratio: number }
+  /** What the engine's CPU may be: a multiple of its floor's or of another case's engine, or seconds a million over the latter. */
+  limit: { of: 'floor' | string; ratio: number } | { of: string; adds: number }
   /** Connections that send the data; they share it, request by request. Without it, the work reads the file itself. */
   connections?: number
   /** Peak resident memory in MB, where it may pass what other cases may use. */

@@ -13,13 +13,16 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { framesFile, writeForward } from './forward-data.ts'
+import { lineWith, wordList } from './matching-data.ts'
 import { hex, int, levels, messages, pick, type Random, seeded, users, words } from './random.ts'
 
 /** `forward` is no log, but requests of the forward protocol. */
-export type DataKind = 'apache' | 'json' | 'forward'
+export type DataKind = 'apache' | 'json' | 'words' | 'keys' | 'forward'
 
 /** Changes when the generators do, so that old files are not taken for new ones. */
 const version = 1
+/** Words of the longest list. */
+const maxWords = 100_000
 /** Lines made before they are written. */
 const blockLines = 10_000
 /** Unix seconds of the first line. */
@@ -47,9 +50,16 @@ export function dataFile(kind: DataKind, lines: number): string {
   return path
 }
 
-function generate(kind: 'apache' | 'json', lines: number, path: string): void {
-  const line = kind === 'apache' ? apacheLine : jsonLine
-  const random = seeded(kind === 'apache' ? 1 : 2)
+/** Path of a file of the first `count` words of a list, one a line. */
+export function wordsFile(count: number): string {
+  const path = join(benchFolder(), `words-${count}-v${version}.txt`)
+  writeFileSync(path, wordList(maxWords).slice(0, count).join('\n'))
+  return path
+}
+
+function generate(kind: 'apache' | 'json' | 'words' | 'keys', lines: number, path: string): void {
+  const line = { apache: apacheLine, json: jsonLine, words: wordsLine(), keys: keysLine }[kind]
+  const random = seeded({ apache: 1, json: 2, words: 3, keys: 4 }[kind])
   const file = openSync(path, 'w')
   try {
     for (let start = 0; start < lines; start += blockLines) {
@@ -60,6 +70,13 @@ function generate(kind: 'apache' | 'json', lines: number, path: string): void {
   } finally {
     closeSync(file)
   }
+}
+
+/** Lines of 130 characters. Of those with a word, a third has one of the first 10, a third one of the first 1,000. */
+function wordsLine(): (index: number, random: Random) => string {
+  const words = wordList(maxWords)
+  const lists = [words.slice(0, 10), words.slice(0, 1000), words]
+  return (index, random) => lineWith(random, lists[index % lists.length] ?? words)
 }
 
 /** Apache's combined log: 130 to 240 characters a line. */
@@ -90,12 +107,26 @@ function jsonLine(index: number, random: Random): string {
   })
 }
 
+/** What rules count: a time, a user of 100,000, an address that no other line of a million has, a state. */
+function keysLine(index: number, random: Random): string {
+  // A step that has no factor in common with a million passes each number once.
+  const address = (index * 7919) % 1_000_000
+  return JSON.stringify({
+    time: firstTime + index / 50,
+    user: `user-${int(random, 1, 100_000)}`,
+    from: `10.${address >> 16}.${(address >> 8) & 255}.${address & 255}`,
+    state: pick(random, states),
+    message: pick(random, messages),
+  })
+}
+
 /** `14/Nov/2023:22:13:20 +0000` */
 function apacheTime(seconds: number): string {
   const [day, date, month, year, clock] = new Date(seconds * 1000).toUTCString().split(' ')
   return day === undefined ? '' : `${date}/${month}/${year}:${clock} +0000`
 }
 
+const states = ['up', 'up', 'up', 'up', 'up', 'up', 'up', 'up', 'up', 'down']
 const methods = ['GET', 'GET', 'GET', 'GET', 'POST', 'HEAD', 'PUT']
 const statuses = ['200', '200', '200', '200', '304', '301', '404', '403', '500']
 const agents = [

@@ -1,12 +1,13 @@
 // `npx tsx bench/matching.ts [--lines N] [--runs K]`: the matcher of filter_matching_list alone, beside aho-corasick-node.
 //
-// It runs in this process and writes nothing, so it is no case of run.ts. Lists and lines come from a seed: domains, addresses,
+// It runs in this process and writes nothing, so it is no case of run.ts, which has the whole action in a pipeline. Lists and lines come from a seed: domains, addresses,
 // hashes and file names, and lines of 130 characters as they come out of a file, one in twenty with a word of the list.
 // The last list is a small one of words that overlap; on it, the misses of aho-corasick-node show.
 import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
 import { buildMatcher, buildMatcherInSteps } from '../src/core/rules/aho-corasick.ts'
-import { hex, int, pick, type Random, seeded } from './random.ts'
+import { lineLength, lineWith, wordList } from './matching-data.ts'
+import { int, pick, seeded } from './random.ts'
 
 interface Case {
   name: string
@@ -36,9 +37,6 @@ const { values } = parseArgs({
 })
 const lineCount = positive('--lines', values.lines)
 const runs = positive('--runs', values.runs)
-const lineLength = 130
-const names = ['mail', 'update', 'secure', 'login', 'cdn', 'shop', 'bank', 'cloud', 'data', 'net', 'web', 'news', 'pay']
-const ends = ['com', 'net', 'org', 'info', 'ru', 'top', 'xyz']
 /** Lines that aho-corasick-node is given, for it is slow. */
 const otherLines = 2000
 const other: NodePackage = createRequire(import.meta.url)('aho-corasick-node')
@@ -126,14 +124,9 @@ function measureOther(words: readonly string[], lines: readonly string[]): Row {
 }
 
 function realistic(count: number): Case {
-  const random = seeded(count)
-  const words = [...new Set(Array.from({ length: count }, (_, index) => wordOf(random, index)))]
-  const lines = Array.from({ length: lineCount }, () => {
-    const known = random() < 0.05 ? pick(random, words) : wordOf(random, 0)
-    const start = `Nov 14 22:13:20 host${int(random, 1, 99)} sshd[${int(random, 1000, 30_000)}]: connection from `
-    const line = `${start}${wordOf(random, 1)} to ${known} file=${wordOf(random, 3)} GET /index/`
-    return (line + letters(random, lineLength)).slice(0, lineLength)
-  })
+  const words = wordList(count)
+  const random = seeded(count + 1)
+  const lines = Array.from({ length: lineCount }, () => lineWith(random, words))
   return { name: `${words.length} words`, words, lines }
 }
 
@@ -144,25 +137,6 @@ function overlapping(): Case {
   const words = [...new Set(['abcx', 'bc', 'cd', ...Array.from({ length: 100 }, () => text(int(random, 4, 9)))])]
   const lines = Array.from({ length: Math.ceil(lineCount / 10) }, () => text(lineLength))
   return { name: `${words.length} words that overlap, abcx, bc and cd among them`, words, lines }
-}
-
-function wordOf(random: Random, index: number): string {
-  switch (index % 4) {
-    case 0:
-      return `${pick(random, names)}${pick(random, ['', '-'])}${letters(random, int(random, 3, 8))}.${pick(random, ends)}`
-    case 1:
-      return `${int(random, 1, 223)}.${int(random, 0, 255)}.${int(random, 0, 255)}.${int(random, 1, 254)}`
-    case 2:
-      return hex(random, pick(random, ['md5', 'sha256']) === 'md5' ? 32 : 64)
-    default:
-      return `${pick(random, names)}_${letters(random, int(random, 3, 7))}.${pick(random, ['exe', 'dll', 'ps1', 'sh', 'js'])}`
-  }
-}
-
-function letters(random: Random, count: number): string {
-  let text = ''
-  for (let i = 0; i < count; i++) text += String.fromCharCode(int(random, 97, 122))
-  return text
 }
 
 function secondsSince(before: NodeJS.CpuUsage): number {

@@ -14,7 +14,7 @@ interface Row {
   fluentBit: number
   /** Engine over floor, the median over the pairs. */
   ratio: number
-  /** Engine over what the limit is set on. */
+  /** Engine over what the limit is set on, or less it where the limit is on what is added. */
   limited: number
   limit: BenchCase['limit']
   /** The highest of all runs. */
@@ -75,7 +75,12 @@ function toRow(bench: BenchCase): Row {
     engine: median(own.map(({ engine }) => engine.cpu)),
     fluentBit: bench.fluentBit ?? Number.NaN,
     ratio: median(own.map(({ engine, floor }) => engine.cpu / floor.cpu)),
-    limited: median(own.map(({ engine }, run) => engine.cpu / (base[run]?.cpu ?? Number.NaN))),
+    limited: median(
+      own.map(({ engine }, run) => {
+        const cpu = base[run]?.cpu ?? Number.NaN
+        return 'adds' in bench.limit ? engine.cpu - cpu : engine.cpu / cpu
+      }),
+    ),
     limit: bench.limit,
     limitMB: bench.memoryLimitMB ?? defaultMemoryLimitMB,
     peakMB: Math.max(...own.map(({ engine }) => engine.peakMB)),
@@ -96,13 +101,24 @@ function median(values: readonly number[]): number {
 
 function limitsPassed({ case: name, engine, fluentBit, limited, limit, peakMB, limitMB }: Row): string[] {
   const passed: string[] = []
-  if (limited > limit.ratio)
+  if ('adds' in limit) {
+    if (limited > limit.adds) {
+      passed.push(
+        `${name}: ${limited.toFixed(2)} CPU s per million over ${limit.of}, at most ${limit.adds} are allowed`,
+      )
+    }
+  } else if (limited > limit.ratio)
     passed.push(`${name}: ${limited.toFixed(2)} times ${limit.of}, at most ${limit.ratio} is allowed`)
   if (engine > fluentBit) passed.push(`${name}: ${engine.toFixed(2)} CPU s per million, Fluent Bit needs ${fluentBit}`)
   if (peakMB > limitMB) {
     passed.push(`${name}: ${peakMB.toFixed(0)} MB at its peak, at most ${limitMB} is allowed`)
   }
   return passed
+}
+
+function limitText({ limit, limited }: Row): string {
+  if ('adds' in limit) return `${limited.toFixed(2)} of ${limit.adds} s over ${limit.of}`
+  return limit.of === 'floor' ? `${limit.ratio}` : `${limited.toFixed(2)} of ${limit.ratio} x ${limit.of}`
 }
 
 function printTable(rows: readonly Row[]): void {
@@ -112,9 +128,7 @@ function printTable(rows: readonly Row[]): void {
     row.floor.toFixed(2),
     row.engine.toFixed(2),
     row.ratio.toFixed(2),
-    row.limit.of === 'floor'
-      ? `${row.limit.ratio}`
-      : `${row.limited.toFixed(2)} of ${row.limit.ratio} x ${row.limit.of}`,
+    limitText(row),
     Number.isNaN(row.fluentBit) ? '-' : row.fluentBit.toFixed(1),
     row.peakMB.toFixed(0),
     row.wallSeconds.toFixed(2),

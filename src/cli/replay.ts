@@ -4,6 +4,8 @@ import { didYouMean } from '../core/config/nearest.ts'
 import { expandGlob } from '../core/config/path-glob.ts'
 import { inputTags } from '../core/config/tests.ts'
 import type { Config, PipelineConfig } from '../core/config/types.ts'
+import { FeedooError } from '../core/errors.ts'
+import { fileKind } from '../core/file-kind.ts'
 import { History } from '../core/lab/history.ts'
 import { replay } from '../core/lab/replay.ts'
 import { globMistake } from '../core/tag.ts'
@@ -48,9 +50,11 @@ export async function replayCommand(command: ReplayCommand, write: Write, writeE
   if (Number.isNaN(now)) return refuse(`--now takes a date, such as "2026-11-20 23:41:00", not ${command.now}`)
   const files: string[] = []
   for (const from of command.from) {
-    const mistake = globMistake(from)
+    // A path that is there is no glob, whatever its name.
+    const isPath = (await fileKind(from)) !== undefined
+    const mistake = isPath ? undefined : globMistake(from)
     if (mistake !== undefined) return refuse(`--from ${from}: ${mistake.message}`)
-    const found = await expandGlob(from, '.')
+    const found = isPath ? [from] : await expandGlob(from, '.')
     if (found.length === 0) return refuse(`--from ${from}: no file matches`)
     files.push(...found.filter((file) => !files.includes(file)))
   }
@@ -84,6 +88,10 @@ export async function replayCommand(command: ReplayCommand, write: Write, writeE
     const show = alerts === '-' ? writeError : write
     show(replayReport({ config: pipeline, replay: result, counts, files: files.length, seconds }))
     return result.damaged.length === 0 ? 0 : 1
+  } catch (error) {
+    // As in `feedoo replay ... --alerts - | head`: nothing has failed.
+    if (error instanceof FeedooError && error.code === 'STDOUT_CLOSED') return 0
+    throw error
   } finally {
     out?.close()
   }

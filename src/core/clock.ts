@@ -43,12 +43,17 @@ export class VirtualClock implements Clock {
   sleep(seconds: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (seconds <= 0 || signal?.aborted) return resolve()
-      const sleeper = { due: this.#now + seconds, wake: resolve }
-      this.#sleepers.push(sleeper)
       const giveUp = () => {
         this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
         resolve()
       }
+      const wake = () => {
+        // One signal may be given to many sleeps, one after the other.
+        signal?.removeEventListener('abort', giveUp)
+        resolve()
+      }
+      const sleeper = { due: this.#now + seconds, wake }
+      this.#sleepers.push(sleeper)
       signal?.addEventListener('abort', giveUp, { once: true })
     })
   }

@@ -20,6 +20,19 @@ export function seeded(seed: number): Random {
   }
 }
 
+/** Cases for `it.each` whose sentence names the test, in full. */
+export function named<Case extends { what: string }>(cases: readonly Case[]): [what: string, it: Case][] {
+  return cases.map((one) => [one.what, one])
+}
+
+/** Seeds in groups, so that none of the tests runs for long. */
+export function seedGroups(count: number, size = 250): { first: number; seeds: number[] }[] {
+  return Array.from({ length: Math.ceil(count / size) }, (_, group) => {
+    const first = group * size
+    return { first, seeds: Array.from({ length: Math.min(size, count - first) }, (_, index) => first + index) }
+  })
+}
+
 export function int(random: Random, least: number, most: number): number {
   return least + Math.floor(random() * (most - least + 1))
 }
@@ -92,6 +105,7 @@ export interface RuleRun {
   counters: Record<string, number>
   /** Bytes of the segments that were still needed at the end. */
   saved: number
+  format: string | undefined
 }
 
 export interface RunOptions {
@@ -182,11 +196,19 @@ export function runRule(
     }
     if ((index + 1) % batch === 0) save()
   })
-  return { out, counters, saved: segments.reduce((sum, { length }) => sum + length, 0) }
+  const saved = segments.reduce((sum, { length }) => sum + length, 0)
+  return { out, counters, saved, format: life.filter.memory?.format }
 }
 
 function withTick(filter: EventFilter): EventFilter & Required<Pick<EventFilter, 'tick'>> {
   return filter as EventFilter & Required<Pick<EventFilter, 'tick'>>
+}
+
+/** The alerts among what came out: their records and metadata, without the ids. */
+export function alertsOf({ out }: RuleRun, tag = 'alert'): unknown[] {
+  return out
+    .filter((event) => event.tag === tag)
+    .map(({ record, metadata: { id, ...metadata } = {} }) => ({ record, metadata }))
 }
 
 /**

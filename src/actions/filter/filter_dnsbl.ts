@@ -56,7 +56,7 @@ const params = z
       .max(60)
       .default(2)
       .describe(
-        'Seconds to wait for the answer to a question. Several servers are asked one after the other, and share it evenly.',
+        'Seconds to wait for the answer to a question. Several servers are asked one after the other, and share it evenly. After 5 seconds a question is sent again.',
       ),
     skip_after: z
       .int()

@@ -10,7 +10,7 @@ import { fieldParam } from '../../core/params.ts'
 import { lintRule, ruleParams } from '../../core/rules/params.ts'
 import { createRule } from '../../core/rules/rule.ts'
 import { invalidLines, readWordFile, WordFile } from '../../core/rules/word-list-file.ts'
-import { buildWordMatcher, type WordMatcher } from '../../core/rules/word-list-matcher.ts'
+import { buildWordMatcher, buildWordMatcherNow, type WordMatcher } from '../../core/rules/word-list-matcher.ts'
 import { textsIn } from '../../core/rules/word-list-texts.ts'
 
 /** The form in which alerts are saved. */
@@ -72,9 +72,11 @@ first; empty with \`mode: absent\`), \`key\` and \`value\`. It follows the event
         .describe('Bytes of `list_file`: a larger file is not read.'),
     })
     .superRefine(({ list, list_file }, context) => {
-      if ((list === undefined) === (list_file === undefined)) {
-        const message = list === undefined ? '`list` or `list_file` is missing' : 'take either `list` or `list_file`'
-        context.addIssue({ code: 'custom', message, ...(list === undefined ? {} : { path: ['list_file'] }) })
+      if (list === undefined && list_file === undefined) {
+        context.addIssue({ code: 'custom', path: ['list'], message: 'is missing: write the words, or `list_file`' })
+      }
+      if (list !== undefined && list_file !== undefined) {
+        context.addIssue({ code: 'custom', path: ['list_file'], message: 'take either it or `list`' })
       }
     }),
   examples: [
@@ -249,19 +251,13 @@ first; empty with \`mode: absent\`), \`key\` and \`value\`. It follows the event
       return alerts.fire(alertKey, time.timeOf(event), { mode, found, key, value: cloneValue(value) }, event)
     }
 
-    const file =
-      path === undefined ? undefined : new WordFile({ path, maxSize: params.max_list_size, clock, log, build, use })
-    return Object.assign(filter(see), {
-      async open() {
-        if (file !== undefined) return await file.open()
-        const words = list ?? []
-        const steps = build(words)
-        let step = steps.next()
-        while (!step.done) step = steps.next()
-        use(step.value, words.length)
-      },
-      close: async () => await file?.close(),
-    })
+    if (path === undefined) {
+      const words = list ?? []
+      use(buildWordMatcherNow(words, { whole, ignoreCase }), words.length)
+      return filter(see)
+    }
+    const file = new WordFile({ path, maxSize: params.max_list_size, clock, log, build, use })
+    return Object.assign(filter(see), { open: () => file.open(), close: () => file.close() })
   },
 })
 

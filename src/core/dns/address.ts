@@ -36,9 +36,9 @@ export function canonicalAddress(text: string): string | undefined {
     const [word = 0] = words
     return `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}`
   }
-  return Array.from(words, (word) => word.toString(16).padStart(8, '0'))
-    .join('')
-    .replace(/.{4}(?=.)/g, '$&:')
+  let spelling = ''
+  for (const word of words) spelling += `${spelling && ':'}${fourDigits(word >>> 16)}:${fourDigits(word & 0xffff)}`
+  return spelling
 }
 
 /** False for private, loopback, link-local, multicast and unspecified addresses, and for what is no address. */
@@ -51,6 +51,10 @@ export function isPublic(address: string): boolean {
 export function reversedAddress(address: string): string {
   if (!address.includes(':')) return address.split('.').reverse().join('.')
   return [...address.replaceAll(':', '')].reverse().join('.')
+}
+
+function fourDigits(group: number): string {
+  return (0x10000 + group).toString(16).slice(1)
 }
 
 /** Whether the network holds the address in `words`. */

@@ -19,6 +19,8 @@ export interface OpenResolver {
 
 /** What says that a name has no address. */
 const noAddress = new Set(['ENOTFOUND', 'ENODATA'])
+/** Milliseconds that c-ares waits at most before it sends a question again, or gives up. */
+const longestWait = 5000
 
 export function createResolver({ servers, timeout }: ResolverOptions): OpenResolver {
   const open = new Set<dns.Resolver>()
@@ -32,7 +34,8 @@ export function createResolver({ servers, timeout }: ResolverOptions): OpenResol
    */
   async function askOne(name: string, server: string, milliseconds: number): Promise<string[]> {
     // It looks at its own clock too seldom to keep the time.
-    const resolver = new dns.Resolver({ tries: 1, timeout: 2 * milliseconds })
+    const tries = Math.ceil(milliseconds / longestWait)
+    const resolver = new dns.Resolver({ tries, timeout: 2 * milliseconds })
     resolver.setServers([server])
     open.add(resolver)
     let late = false
@@ -55,7 +58,7 @@ export function createResolver({ servers, timeout }: ResolverOptions): OpenResol
     async answers(name) {
       const all = servers ?? new dns.Resolver().getServers()
       const milliseconds = Math.max(1, Math.round((timeout * 1000) / all.length))
-      let failure: unknown = new Error('there is no name server to ask')
+      let failure: unknown = new Error('there is no name server to ask, or no more time')
       for (let tried = 0; tried < all.length && !closed; tried++) {
         const at = preferred
         try {

@@ -9,7 +9,7 @@ const maxDomainLength = 253 - 64
 export const serverParam = z
   .string()
   .refine(isServer, 'this is no IP address and no address with a port, such as 127.0.0.1:53 or [::1]:53')
-  .meta({ title: 'address or address:port' })
+  .meta({ title: 'server' })
 
 /** The domain of a list. */
 export const domainParam = z

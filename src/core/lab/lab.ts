@@ -40,6 +40,8 @@ export interface Lab {
   elapse(): Promise<void>
   /** The counters of the pipeline's own actions, in their order; undefined for its inputs and outputs. */
   stats(): (ActionStats | undefined)[]
+  /** Events sent so far. */
+  sent(): number
   /** Warnings and errors that actions have logged so far, each once. */
   logged(): LoggedLine[]
   close(): Promise<void>
@@ -91,6 +93,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       }
       return stats
     },
+    sent: () => pipeline.stats().events,
     logged: log.lines,
     // Without inputs it has nothing to wait for: it writes the last dead letters and closes.
     close: () => pipeline.run(new AbortController().signal),

@@ -39,7 +39,7 @@ export function labNotes(lab: Lab, config: PipelineConfig, registry: Registry, u
     rules++
     taken += sum(stats.do)
   }
-  if (rules > 0 && taken === 0) notes.push('no event reached a rule: look at the tags')
+  if (rules > 0 && taken === 0 && lab.sent() > 0) notes.push('no event reached a rule: look at the tags')
   return notes
 }
 

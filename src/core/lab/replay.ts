@@ -21,6 +21,7 @@ export interface ReplayOptions {
   speed: number
   /** Asks real name servers; otherwise no name exists. */
   realDns: boolean
+  /** Takes an alert. When it throws, the replay ends, and throws that. */
   alert(alert: Alert): void
   /** After each batch: a good moment to write what `alert` has gathered. */
   batchDone?(): void
@@ -56,6 +57,7 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   const pace = new Pace(options.speed)
   let events = 0
   let lab: Lab | undefined
+  let failure: { cause: unknown } | undefined
   const open = (start: number) => {
     clock.moveTo(start)
     return openLab({
@@ -67,7 +69,12 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
       alert: (alert) => {
         tally.add(alert)
         if (!alert.delivered && lost.size < 10) lost.add(alert.event.tag)
-        options.alert(alert)
+        // Inside of the pipeline a throw would be blamed on the action in hand.
+        try {
+          if (failure === undefined) options.alert(alert)
+        } catch (cause) {
+          failure = { cause }
+        }
       },
       deadLetter: (letter) => letters.add(letter),
       sink: (event) => span.add(event.timestamp),
@@ -84,6 +91,7 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
           events += batch.length
           if (pace.isFree) await lab.send(batch)
           else await pace.play(batch, lab, span)
+          if (failure !== undefined) throw failure.cause
           options.batchDone?.()
         }
       } catch (error) {

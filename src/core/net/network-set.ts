@@ -115,9 +115,9 @@ class Family {
 
   *build(): Generator<void, Table> {
     const width = this.#width
-    const words = Uint32Array.from(this.#words)
+    const words = new Uint32Array(this.#words)
     yield
-    const prefixes = Uint8Array.from(this.#prefixes)
+    const prefixes = new Uint8Array(this.#prefixes)
     const compare = (a: number, b: number): number =>
       compareWords(words, a * width, words, b * width, width) || (prefixes[a] ?? 0) - (prefixes[b] ?? 0) || a - b
     const order = yield* sort(prefixes.length, compare)

@@ -117,16 +117,22 @@ function* encode(list: readonly string[], ignoreCase: boolean): Generator<void, 
 
 /** Puts capital letters into the classes of the small ones. Returns the highest unit that has a class. */
 function foldTable(table: Uint16Array, highest: number): number {
+  lowerUnits ??= Uint16Array.from({ length: units }, (_, unit) => {
+    const lower = String.fromCharCode(unit).toLowerCase()
+    return lower.length > 1 ? unit : lower.charCodeAt(0)
+  })
   let last = highest
   for (let unit = 0; unit < units; unit++) {
-    const lower = String.fromCharCode(unit).toLowerCase()
-    const code = table[lower.charCodeAt(0)] ?? 0
-    if (lower.length > 1 || code === 0) continue
+    const code = table[lowerUnits[unit] ?? 0] ?? 0
+    if (code === 0) continue
     table[unit] = code
     if (unit > last) last = unit
   }
   return last
 }
+
+/** The small letter of each unit, or the unit itself. Made once: it takes milliseconds. */
+let lowerUnits: Uint16Array | undefined
 
 /** Sorts the words into states: at each, the words that led there are parted by their next class. */
 function* growTrie({ classes, codes, offsets }: Words): Generator<void, Trie> {

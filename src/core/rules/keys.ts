@@ -1,7 +1,10 @@
 // The keys a rule knows: a slot number for each, columns of numbers by slot, and which key was unseen for longest.
 import { copyText, type Key } from './identity.ts'
 
-/** A number a slot, in an array that is replaced when it grows: read `data` anew each time. */
+/**
+ * One number a slot (or some, side by side, for a `width` above 1), in an array that is replaced when it grows: read `data`
+ * anew each time.
+ */
 export interface Column<Data extends Float64Array | Int32Array> {
   data: Data
 }
@@ -28,9 +31,8 @@ export class KeyTable {
   readonly #grow: ((capacity: number) => void)[] = []
   readonly #clear: ((slot: number) => void)[] = []
   #capacity = 16
-  /** Which slots were seen just before and just after each: a list from the newest to the oldest. */
-  readonly #newer = this.int32(none)
-  readonly #older = this.int32(none)
+  /** Two numbers a slot: which was seen just after it, and which just before. A list from the newest to the oldest. */
+  readonly #links = this.int32(none, 2)
   /** A number that grows with each sight: 0 for a free slot. Saved, so that the order outlives a restart. */
   readonly #sight = this.float64(0)
   #sights = 0
@@ -56,13 +58,13 @@ export class KeyTable {
   }
 
   /** A column of doubles; `empty` is what a new key has. */
-  float64(empty: number): Column<Float64Array> {
-    return this.#column((capacity) => new Float64Array(capacity), empty)
+  float64(empty: number, width = 1): Column<Float64Array> {
+    return this.#column((length) => new Float64Array(length), empty, width)
   }
 
   /** A column of 32-bit integers; `empty` is what a new key has. */
-  int32(empty: number): Column<Int32Array> {
-    return this.#column((capacity) => new Int32Array(capacity), empty)
+  int32(empty: number, width = 1): Column<Int32Array> {
+    return this.#column((length) => new Int32Array(length), empty, width)
   }
 
   /** The slot of a key, or `none`. It is not seen by that. */
@@ -94,7 +96,7 @@ export class KeyTable {
 
   /** The slot seen last before this one was, or `none`. */
   olderThan(slot: number): number {
-    return this.#older.data[slot] ?? none
+    return this.#links.data[2 * slot + 1] ?? none
   }
 
   delete(slot: number): void {
@@ -155,21 +157,23 @@ export class KeyTable {
 
   /** As the newest. */
   #link(slot: number): void {
+    const links = this.#links.data
     const before = this.#newest
-    this.#newer.data[slot] = none
-    this.#older.data[slot] = before
+    links[2 * slot] = none
+    links[2 * slot + 1] = before
     if (before === none) this.#oldest = slot
-    else this.#newer.data[before] = slot
+    else links[2 * before] = slot
     this.#newest = slot
   }
 
   #unlink(slot: number): void {
-    const newer = this.#newer.data[slot] ?? none
-    const older = this.#older.data[slot] ?? none
+    const links = this.#links.data
+    const newer = links[2 * slot] ?? none
+    const older = links[2 * slot + 1] ?? none
     if (newer === none) this.#newest = older
-    else this.#older.data[newer] = older
+    else links[2 * newer + 1] = older
     if (older === none) this.#oldest = newer
-    else this.#newer.data[older] = newer
+    else links[2 * older] = newer
   }
 
   #enlarge(): void {
@@ -177,15 +181,19 @@ export class KeyTable {
     for (const grow of this.#grow) grow(this.#capacity)
   }
 
-  #column<Data extends Float64Array | Int32Array>(make: (capacity: number) => Data, empty: number): Column<Data> {
-    const column: Column<Data> = { data: make(this.#capacity).fill(empty) as Data }
+  #column<Data extends Float64Array | Int32Array>(
+    make: (length: number) => Data,
+    empty: number,
+    width: number,
+  ): Column<Data> {
+    const column: Column<Data> = { data: make(this.#capacity * width) }
     this.#grow.push((capacity) => {
       const { data } = column
-      column.data = make(capacity)
+      column.data = make(capacity * width)
       column.data.set(data)
     })
     this.#clear.push((slot) => {
-      column.data[slot] = empty
+      column.data.fill(empty, slot * width, (slot + 1) * width)
     })
     return column
   }

@@ -21,9 +21,10 @@ export interface FieldsOptions {
 }
 
 export function compileFields(fields: string | readonly string[], options: FieldsOptions = {}): KeyReader {
-  const { value: read = (value: unknown) => value, maxLength = maxKeyLength } = options
+  const { value: read = asItIs, maxLength = maxKeyLength } = options
   if (typeof fields === 'string') {
     const field = compileField(fields)
+    if (read === asItIs) return (record) => keyOf(field.get(record), maxLength)
     return (record) => keyOf(read(field.get(record)), maxLength)
   }
   const compiled = fields.map(compileField)
@@ -36,4 +37,8 @@ export function compileFields(fields: string | readonly string[], options: Field
     }
     return compoundKey(`${text}]`, maxLength)
   }
+}
+
+function asItIs(value: unknown): unknown {
+  return value
 }

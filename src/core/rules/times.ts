@@ -1,9 +1,15 @@
 // For each slot the times in its window, sorted, in a ring: compact, and no work that grows with the window.
-import { type Column, type KeyTable, none } from './keys.ts'
+import type { Column, KeyTable } from './keys.ts'
 
 /** Doubles in a page. Larger rings have a page of their own. */
 const pageLength = 65_536
 const pageShift = 16
+/** No ring begins there. */
+const noRing = 0
+/** Places of the other three of a slot's numbers. */
+const powerAt = 1
+const headAt = 2
+const countAt = 3
 
 export interface TimesOptions {
   /** Seconds. */
@@ -18,12 +24,13 @@ export interface TimesOptions {
 export class Times {
   readonly #options: TimesOptions
   readonly #newest: Column<Float64Array>
-  /** Where a slot's ring begins, over all pages; the ring's length as a power of two; its first place; its times. */
-  readonly #ring: Column<Int32Array>
-  readonly #power: Column<Int32Array>
-  readonly #head: Column<Int32Array>
-  readonly #count: Column<Int32Array>
-  readonly #pages: Float64Array[] = []
+  /**
+   * Four numbers a slot, side by side because they are wanted together: where its ring begins, over all pages; the ring's
+   * length as a power of two; its first place; how many times it holds.
+   */
+  readonly #rings: Column<Int32Array>
+  /** The first is not used, so that no ring is 0. */
+  readonly #pages: Float64Array[] = [new Float64Array(0)]
   /** Free rings by power of two. */
   readonly #free: number[][] = []
   /** What is left of the page that small rings are cut from. */
@@ -33,10 +40,7 @@ export class Times {
   constructor(keys: KeyTable, options: TimesOptions) {
     this.#options = options
     this.#newest = keys.float64(Number.NEGATIVE_INFINITY)
-    this.#ring = keys.int32(none)
-    this.#power = keys.int32(0)
-    this.#head = keys.int32(0)
-    this.#count = keys.int32(0)
+    this.#rings = keys.int32(noRing, 4)
   }
 
   /** Adds a time. True when the window is full: it is empty then. Undefined when the time is too old for it. */
@@ -54,14 +58,14 @@ export class Times {
 
   /** The time that so many of the slot's are not older than, counted from 1; -Infinity when there are not so many. */
   fromNewest(slot: number, nth: number): number {
-    const count = this.#count.data[slot] ?? 0
+    const count = this.#rings.data[4 * slot + countAt] ?? 0
     return nth > count ? Number.NEGATIVE_INFINITY : this.#at(slot, count - nth)
   }
 
   /** How many times of the slot are later than a moment. */
   countAfter(slot: number, moment: number): number {
     let low = 0
-    let high = this.#count.data[slot] ?? 0
+    let high = this.#rings.data[4 * slot + countAt] ?? 0
     const count = high
     while (low < high) {
       const middle = (low + high) >> 1
@@ -77,7 +81,7 @@ export class Times {
 
   /** The times of a slot, from the oldest on. */
   times(slot: number): number[] {
-    return Array.from({ length: this.#count.data[slot] ?? 0 }, (_, index) => this.#at(slot, index))
+    return Array.from({ length: this.#rings.data[4 * slot + countAt] ?? 0 }, (_, index) => this.#at(slot, index))
   }
 
   /** Takes over what was saved; the newest of the times if they are too many. Says how many there was no room for. */
@@ -92,36 +96,36 @@ export class Times {
 
   /** Gives a slot's memory back. */
   clear(slot: number): void {
-    const ring = this.#ring.data[slot] ?? none
-    if (ring !== none) this.#release(ring, this.#power.data[slot] ?? 0)
-    this.#ring.data[slot] = none
-    this.#count.data[slot] = 0
-    this.#head.data[slot] = 0
+    const ring = this.#rings.data[4 * slot] ?? noRing
+    if (ring !== noRing) this.#release(ring, this.#rings.data[4 * slot + powerAt] ?? 0)
+    this.#rings.data[4 * slot] = noRing
+    this.#rings.data[4 * slot + countAt] = 0
+    this.#rings.data[4 * slot + headAt] = 0
   }
 
   #expire(slot: number, end: number): void {
-    let count = this.#count.data[slot] ?? 0
+    let count = this.#rings.data[4 * slot + countAt] ?? 0
     if (count === 0) return
-    const ring = this.#ring.data[slot] ?? 0
+    const ring = this.#rings.data[4 * slot] ?? 0
     const page = this.#pages[ring >>> pageShift]
     if (page === undefined) return
     const base = ring & (pageLength - 1)
-    const power = this.#power.data[slot] ?? 0
+    const power = this.#rings.data[4 * slot + powerAt] ?? 0
     const mask = (1 << power) - 1
-    let head = this.#head.data[slot] ?? 0
+    let head = this.#rings.data[4 * slot + headAt] ?? 0
     while (count > 0 && (page[base + head] ?? 0) <= end) {
       head = (head + 1) & mask
       count--
     }
-    this.#head.data[slot] = head
-    this.#count.data[slot] = count
+    this.#rings.data[4 * slot + headAt] = head
+    this.#rings.data[4 * slot + countAt] = count
     // A ring that was large once is given back; small ones are not worth it.
     if (power > 3 && count < mask >> 2) this.#resize(slot, power - 1)
   }
 
   #insert(slot: number, time: number, last: boolean): boolean {
     const { full, most = full } = this.#options
-    let count = this.#count.data[slot] ?? 0
+    let count = this.#rings.data[4 * slot + countAt] ?? 0
     if (count + 1 >= full) {
       this.clear(slot)
       return true
@@ -131,18 +135,18 @@ export class Times {
       this.#dropOldest(slot)
       count--
     }
-    if (this.#ring.data[slot] === none) {
-      this.#power.data[slot] = 0
-      this.#ring.data[slot] = this.#take(0)
-    } else if (count >> (this.#power.data[slot] ?? 0) > 0) {
-      this.#resize(slot, (this.#power.data[slot] ?? 0) + 1)
+    if (this.#rings.data[4 * slot] === noRing) {
+      this.#rings.data[4 * slot + powerAt] = 0
+      this.#rings.data[4 * slot] = this.#take(0)
+    } else if (count >> (this.#rings.data[4 * slot + powerAt] ?? 0) > 0) {
+      this.#resize(slot, (this.#rings.data[4 * slot + powerAt] ?? 0) + 1)
     }
-    const ring = this.#ring.data[slot] ?? 0
+    const ring = this.#rings.data[4 * slot] ?? 0
     const page = this.#pages[ring >>> pageShift]
     if (page === undefined) return false
     const base = ring & (pageLength - 1)
-    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
-    const head = this.#head.data[slot] ?? 0
+    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
+    const head = this.#rings.data[4 * slot + headAt] ?? 0
     let place = count
     if (!last) {
       // A late time is mostly little late: later ones make room from the end.
@@ -153,39 +157,39 @@ export class Times {
       }
     }
     page[base + ((head + place) & mask)] = time
-    this.#count.data[slot] = count + 1
+    this.#rings.data[4 * slot + countAt] = count + 1
     return false
   }
 
   #dropOldest(slot: number): void {
-    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
-    this.#head.data[slot] = ((this.#head.data[slot] ?? 0) + 1) & mask
-    this.#count.data[slot] = (this.#count.data[slot] ?? 0) - 1
+    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
+    this.#rings.data[4 * slot + headAt] = ((this.#rings.data[4 * slot + headAt] ?? 0) + 1) & mask
+    this.#rings.data[4 * slot + countAt] = (this.#rings.data[4 * slot + countAt] ?? 0) - 1
   }
 
   #at(slot: number, index: number): number {
-    const ring = this.#ring.data[slot] ?? 0
-    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
-    const place = ((this.#head.data[slot] ?? 0) + index) & mask
+    const ring = this.#rings.data[4 * slot] ?? 0
+    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
+    const place = ((this.#rings.data[4 * slot + headAt] ?? 0) + index) & mask
     return this.#pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
   }
 
   #resize(slot: number, power: number): void {
-    const ring = this.#ring.data[slot] ?? 0
+    const ring = this.#rings.data[4 * slot] ?? 0
     const from = this.#pages[ring >>> pageShift]
     const other = this.#take(power)
     const to = this.#pages[other >>> pageShift]
     if (from === undefined || to === undefined) return
     const base = ring & (pageLength - 1)
     const target = other & (pageLength - 1)
-    const mask = (1 << (this.#power.data[slot] ?? 0)) - 1
-    const head = this.#head.data[slot] ?? 0
-    const count = this.#count.data[slot] ?? 0
+    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
+    const head = this.#rings.data[4 * slot + headAt] ?? 0
+    const count = this.#rings.data[4 * slot + countAt] ?? 0
     for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
-    this.#release(ring, this.#power.data[slot] ?? 0)
-    this.#ring.data[slot] = other
-    this.#power.data[slot] = power
-    this.#head.data[slot] = 0
+    this.#release(ring, this.#rings.data[4 * slot + powerAt] ?? 0)
+    this.#rings.data[4 * slot] = other
+    this.#rings.data[4 * slot + powerAt] = power
+    this.#rings.data[4 * slot + headAt] = 0
   }
 
   /** A ring of this power of two. */
@@ -197,8 +201,11 @@ export class Times {
     // Rings are cut from a page in any order of sizes: what is left of one is given to smaller rings.
     while (this.#next + length > this.#end) {
       if (this.#next === this.#end) {
-        this.#next = this.#newPage(pageLength)
-        this.#end = this.#next + pageLength
+        // The first pages are small: most rules have few keys.
+        const pages = Math.min(this.#pages.length, pageShift)
+        const room = Math.max(length, Math.min(pageLength, 256 << pages))
+        this.#next = this.#newPage(room)
+        this.#end = this.#next + room
       } else {
         const left = 31 - Math.clz32(this.#end - this.#next)
         this.#release(this.#next, left)

@@ -20,12 +20,21 @@ export interface WordMatcherOptions {
 }
 
 /** What is done between two steps: words; about a millisecond. */
-const stepWork = 2000
+const stepWork = 1000
 const nothing: readonly string[] = Object.freeze([])
 
 /** Builds it in steps of a few milliseconds, so that a stream goes on beside it. Words are not empty. */
 export function buildWordMatcher(words: readonly string[], options: WordMatcherOptions): Generator<void, WordMatcher> {
   return options.whole ? buildWhole(words, options.ignoreCase) : buildContained(words, options.ignoreCase)
+}
+
+/** The same in one go. */
+export function buildWordMatcherNow(words: readonly string[], options: WordMatcherOptions): WordMatcher {
+  const steps = buildWordMatcher(words, options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
 }
 
 /** In the order in which they first occur; of words that begin at the same place, the shorter first. */

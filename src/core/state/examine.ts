@@ -134,7 +134,11 @@ function setAside(path: string): string {
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   let aside = `${path}.damaged-${time}`
   for (let i = 2; partsOf(aside).length > 0; i++) aside = `${path}.damaged-${time}-${i}`
-  for (const file of partsOf(path)) renameSync(file, `${aside}${file.slice(path.length)}`)
+  for (const file of partsOf(path)) {
+    // An index that SQLite makes again, and a journal that only looking at the file has made.
+    if (file.endsWith('-shm') || statSync(file).size === 0) rmSync(file)
+    else renameSync(file, `${aside}${file.slice(path.length)}`)
+  }
   return aside
 }
 

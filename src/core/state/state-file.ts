@@ -1,5 +1,6 @@
 // One SQLite file that keeps what a pipeline, or one of its actions, remembers: a transaction a commit.
 import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import type Database from 'better-sqlite3'
@@ -11,7 +12,7 @@ import type { TimelineState } from '../timeline.ts'
 import { prepareStateFile } from './examine.ts'
 import { lockFile, type Owner } from './file-lock.ts'
 import type { SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
-import { realPath } from './real-path.ts'
+import { isWritableBy, realPath } from './real-path.ts'
 import { migrate } from './schema.ts'
 import { unavailable } from './state-failure.ts'
 import { prepareStatements, type Statements } from './statements.ts'
@@ -78,6 +79,13 @@ export class StateFile {
     const { owner, log, instance, durability } = options
     try {
       const file = realPath(path, owner)
+      const folder = dirname(file)
+      if (owner !== undefined && !isWritableBy(folder, owner)) {
+        const who = `user ${owner.uid}, group ${owner.gid}`
+        log.warn(
+          `${who} of \`privileges\` cannot make files in ${folder}: the state there cannot be opened again by a reload or a restarted pipeline`,
+        )
+      }
       const prepare = () => prepareStateFile(file, { sqlite, owner, log, flush: durability !== 'unsafe' })
       const unlock = await lockFile(file, { sqlite, instance, owner }, prepare)
       try {

@@ -59,7 +59,7 @@ describe.skipIf(!hasRbldnsd)('filter_dnsbl with a real rbldnsd (Debian package r
     server.fate = (name) => (name.endsWith('.one.test') ? 'silent' : 'pass')
     const clock = new VirtualClock(1_700_000_000)
     const servers = [server.address]
-    const run = await runDnsbl({ domains, threshold: 60, servers, query_timeout: 0.3, skip_time: 30 }, { clock })
+    const run = await runDnsbl({ domains, threshold: 60, servers, query_timeout: 1, skip_time: 30 }, { clock })
     const [first, second] = await run.batch('192.0.2.99', '192.0.2.7', '2001:db8::1')
     expect(first?.record).toMatchObject({ value: '192.0.2.99', domains: ['two.test', 'three.test'], percent: 66.67 })
     expect(second?.record).toMatchObject({ value: '2001:db8::1', percent: 66.67 })

@@ -98,6 +98,17 @@ test('a file that cannot be read is told, and the others are played', async () =
   expect(times).toEqual([5])
 })
 
+test('alerts that cannot be taken end it', async () => {
+  let taken = 0
+  const alert = () => {
+    taken++
+    throw new Error('the disk is full')
+  }
+  const events: [number, Record<string, unknown>][] = [1, 2, 3].map((second) => [second, { bad: 1 }])
+  await expect(play('- { name: filter_probe }', [events], { alert })).rejects.toThrow('the disk is full')
+  expect(taken).toBe(1)
+})
+
 test('no events at all is no failure', async () => {
   const { result } = await play(every10, [[]])
   expect(result).toMatchObject({ events: 0, first: Number.NaN, notes: [], damaged: [] })

@@ -308,3 +308,22 @@ test('the kind of the file stands in its header', async () => {
   expect(readFileSync(path).readUInt32BE(68)).toBe(applicationId)
   expect(existsSync(`${path}.new`)).toBe(false)
 })
+
+test.skipIf(process.getuid?.() !== 0)(
+  'files and folders go to the user that the process will be; one whose folder is not theirs is told of (needs root)',
+  async () => {
+    const folder = await scratchFolder()
+    const owner = { uid: 65534, gid: 65534 }
+    const { lines, log } = recordingLog()
+    const theirs = await openFile(join(folder, 'new', 'state'), { owner, log })
+    await theirs.save(remember('a', 'x'))
+    for (const name of ['new', 'new/state', 'new/state-wal', 'new/state-shm', 'new/state-lock']) {
+      expect(statSync(join(folder, name))).toMatchObject(owner)
+    }
+    theirs.close()
+    expect(lines).toEqual([])
+    const ours = await openFile(join(folder, 'state'), { owner, log })
+    expect(lines).toMatchObject([{ level: 'warn', msg: expect.stringContaining('user 65534, group 65534') }])
+    ours.close()
+  },
+)
