@@ -11,8 +11,12 @@ import { filterRetag } from './filter/filter_retag.ts'
 import { inputDummy } from './input/input_dummy.ts'
 import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
+import { inputRethinkdb } from './input/input_rethinkdb.ts'
+import { inputSqlite } from './input/input_sqlite.ts'
 import { outputArchive } from './output/output_archive.ts'
 import { outputForward } from './output/output_forward.ts'
+import { outputRethinkdb } from './output/output_rethinkdb.ts'
+import { outputSqlite } from './output/output_sqlite.ts'
 import { outputStdout } from './output/output_stdout.ts'
 import { parserJson } from './parser/parser_json.ts'
 import { parserRegex } from './parser/parser_regex.ts'
@@ -21,6 +25,8 @@ export const actions = [
   inputDummy,
   inputFile,
   inputForward,
+  inputSqlite,
+  inputRethinkdb,
   parserJson,
   parserRegex,
   filterRename,
@@ -34,5 +40,7 @@ export const actions = [
   filterMatchingList,
   outputStdout,
   outputArchive,
+  outputSqlite,
+  outputRethinkdb,
   outputForward,
 ] as const

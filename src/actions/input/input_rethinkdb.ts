@@ -1,0 +1,110 @@
+// Reads the tables of a RethinkDB database as time series, once, as they grow, or by their changefeeds.
+import { z } from 'zod'
+import { defineAction } from '../../core/action.ts'
+import { fieldParam } from '../../core/params.ts'
+import {
+  checkConnection,
+  connectionParams,
+  createPool,
+  databaseOf,
+  lintConnection,
+  waitForServer,
+} from '../../core/rethinkdb/connection-params.ts'
+import { followTables } from '../../core/rethinkdb/follow.ts'
+import { createRethinkStore } from '../../core/rethinkdb/store.ts'
+import { readSeries } from '../../core/series/reader.ts'
+import { seriesReaderOptions, seriesReaderParams } from '../../core/series/reader-params.ts'
+
+const params = z
+  .strictObject({
+    ...connectionParams,
+    timestamp_index: fieldParam
+      .optional()
+      .describe(
+        'The field that holds the time of a row, and the index over it of the same name: Unix seconds, or dates; `timestamp` when nothing else is given.',
+      ),
+    time_key: fieldParam.optional().describe('Another name of `timestamp_index`.'),
+    create_index: z
+      .boolean()
+      .default(false)
+      .describe('Makes the index in tables that have none. Without it, such a table is reported and passed over.'),
+    follow: z
+      .boolean()
+      .default(false)
+      .describe(
+        'After the first read, a changefeed tells of each row that is inserted: it is read at once, also when its time is long past.',
+      ),
+    ...seriesReaderParams,
+  })
+  .superRefine((value, context) => {
+    const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+    checkConnection(value, refuse)
+    if (value.time_key !== undefined && value.timestamp_index !== undefined) {
+      refuse('time_key', 'timestamp_index and time_key are the same: give one of them')
+    }
+    if (value.follow && value.once) refuse('follow', 'once ends where follow begins: give one of them')
+  })
+
+export const inputRethinkdb = defineAction({
+  kind: 'input',
+  name: 'input_rethinkdb',
+  summary:
+    'Reads the rows of RethinkDB tables in order of time, all tables that match as one stream, and follows them.',
+  details: `A row is an event: the document is the record, its time is the timestamp. Dates and bytes are dates and bytes; what
+\`output_rethinkdb\` marked, because RethinkDB could not hold it, is what it was.
+
+**Position.** Each table has its own: the time and the primary key of the last row that was read, saved with the commit that
+made it safe. A pipeline that is started again goes on from there.
+
+**Late rows.** A row whose time is before the last one read of its table is read with \`follow\` or \`remove\` only. With
+\`follow\` that is so while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
+was away. \`offset\` makes reading stay so far behind the present that rows still arrive in time.
+
+**remove.** Rows are deleted by their keys when they are safe in their outputs, and then a table that is empty is dropped. RethinkDB
+has no transactions: a row that is inserted in the moment of the drop, or changed between its reading and its removal, goes
+with it. Do not remove from tables that others change, and write to tables named by the time.
+
+**Time.** The index is read, so a table needs one. A table holds numbers, or dates; where both occur the numbers are read,
+and the other rows reported, as are rows without a time.
+
+**Away.** While the server is away the input waits: one line in the log when it goes, one when it is back.`,
+  params,
+  examples: [
+    {
+      title: 'Follow the tables of a database',
+      yaml: `- name: input_rethinkdb
+  tag: "rethinkdb.{table}"
+  ip: 127.0.0.1
+  wait_connection: 0
+  database: logs
+  table: dpkg_*
+  timestamp_index: timestamp
+  follow: true
+`,
+      out: [],
+    },
+  ],
+  lint: lintConnection,
+  create(it, context) {
+    const { clock, log } = context
+    const pool = createPool(it, { away: 'INPUT_UNREADABLE', refused: 'INPUT_UNREADABLE' })
+    return {
+      async open() {
+        await waitForServer(pool, it.wait_connection, clock, log)
+      },
+      run(run) {
+        const store = createRethinkStore({
+          pool,
+          database: databaseOf(it),
+          timeKey: it.timestamp_index ?? it.time_key ?? 'timestamp',
+          createIndex: it.create_index,
+        })
+        const options = seriesReaderOptions(it)
+        if (!it.follow) return readSeries({ ...options, store, context }, run)
+        const following = followTables(store, pool, clock)
+        return readSeries({ ...options, store: following.store, context: { ...context, clock: following.clock } }, run)
+      },
+      close: () => pool.close(),
+    }
+  },
+})

@@ -1,0 +1,87 @@
+// Reads the tables of a SQLite file as time series, once or as they grow.
+
+import { statSync } from 'node:fs'
+import { z } from 'zod'
+import { defineAction } from '../../core/action.ts'
+import { fileReason } from '../../core/file-reason.ts'
+import { readSeries } from '../../core/series/reader.ts'
+import { seriesReaderOptions, seriesReaderParams } from '../../core/series/reader-params.ts'
+import { hasRemovals } from '../../core/series/reader-position.ts'
+import { createSqliteStore } from '../../core/sqlite/series-store.ts'
+
+export const inputSqlite = defineAction({
+  kind: 'input',
+  name: 'input_sqlite',
+  summary: 'Reads the rows of SQLite tables in order of time, all tables that match as one stream, and follows them.',
+  details: `A row is an event: its columns are the record, its time is the timestamp. Integers keep all their 64 bits, BLOBs
+are bytes. Rows of the same time come in the order of their tables' names, and of their rowid.
+
+**Position.** Each table has its own: the time and the rowid of the last row that was read, saved with the commit that
+made it safe. A pipeline that is started again goes on from there: no row is lost and none is read twice. A table that
+appears later is read from its first row, or from the moment at which the input first ran with \`from: now\`.
+
+**Late rows.** A row whose time is before the last one read of its table is not read, unless it is removed mode that is on.
+\`offset\` makes reading stay so far behind the present that rows still arrive in time. Rows that come later than that are
+counted as \`late_rows\` and logged, where the table has a rowid and it is higher than those before.
+
+**remove.** Rows are deleted when they are safe in their outputs; rows that came late stand behind what was deleted, are
+read then, and deleted too. What was safe and not deleted yet when feedoo was killed is deleted when it starts again, given
+that positions are stored. An empty table is dropped. Without \`remove\` the file is opened for reading only.
+
+**Time.** The time field holds numbers, integers or floats, in Unix seconds. A table that lacks the field, or declares it as
+text, is reported once and passed over; rows whose time is null, text or bytes are reported with their number. An index
+on the field makes reading much cheaper; a table without one is named in the log, with the statement that makes it.
+
+**Others at work.** Other processes may write meanwhile, in any journal mode. While the file is locked, missing or being
+replaced, the input waits: one line in the log when it goes, one when it is back. Views and virtual tables are not read.`,
+  params: z.strictObject({
+    filename: z
+      .string()
+      .min(1)
+      .regex(/^[^\0]*$/, 'a path holds no NUL')
+      .refine((path) => path !== ':memory:', 'a database in memory has no rows to read')
+      .describe('Path of the SQLite file.'),
+    time_key: z
+      .string()
+      .min(1)
+      .default('timestamp')
+      .describe('The column that holds the time of a row: a number, integer or float, in Unix seconds.'),
+    ...seriesReaderParams,
+  }),
+  examples: [
+    {
+      title: 'Convert the tables of a file, and end',
+      yaml: '- name: input_sqlite\n  tag: "old.{table}"\n  filename: "{dir}/old.sqlite"\n  table: log_*\n  time_key: date\n  once: true\n',
+      // A file without a byte is a database without a table.
+      files: { 'old.sqlite': '' },
+      out: [],
+    },
+    {
+      title: 'Take rows that are a minute old out of a file, and name the table in each record',
+      yaml: '- name: input_sqlite\n  tag: archive\n  filename: "{dir}/live.sqlite"\n  table: [access_*, error_*]\n  table_key: table\n  offset: 60\n  remove: true\n  from: start\n  once: true\n',
+      files: { 'live.sqlite': '' },
+      out: [],
+    },
+  ],
+  lint({ filename }) {
+    try {
+      if (statSync(filename).isFile()) return []
+      return [{ path: ['filename'], message: `${filename} is not a file` }]
+    } catch (error) {
+      return [{ path: ['filename'], message: `cannot read ${filename} now: ${fileReason(error)}` }]
+    }
+  },
+  create(params, context) {
+    return {
+      run: (run) => {
+        const store = createSqliteStore({
+          path: params.filename,
+          timeKey: params.time_key,
+          readonly: !params.remove && !hasRemovals(run.positions),
+          mustExist: params.once,
+        })
+        return readSeries({ ...seriesReaderOptions(params), store, context }, run)
+      },
+    }
+  },
+})

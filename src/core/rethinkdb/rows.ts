@@ -1,0 +1,186 @@
+// The rows of one RethinkDB table in the order of their time index: the queries of the reader.
+import { createHash } from 'node:crypto'
+import type { Connection, RDatum, RFeed, RSelection, RTable } from 'rethinkdb-ts'
+import { z } from 'zod'
+import { FeedooError } from '../errors.ts'
+import type { Range } from '../series/store.ts'
+import type { R, RethinkPool } from './pool.ts'
+import { timeField } from './tables.ts'
+
+/** Elements of a list on the server: as many rows of the very same time can be sorted by their key. */
+const arrayLimit = 1_000_000
+/** Rows deleted by one query. */
+const deleteSize = 500
+/** Unix seconds between which RethinkDB's dates lie: the years 1400 and 9999. */
+const firstDate = -17_987_443_200
+const lastDate = 253_402_300_799
+
+/** A row: its time in Unix seconds, its primary key and itself as JSON text. */
+export type Row = readonly [time: number, key: string, text: string]
+
+/** The time and the key of a row, for the position. */
+export const placeSchema = z.tuple([z.number(), z.string()])
+export type Place = z.output<typeof placeSchema>
+
+/** How the time is kept: a table is read as of the one kind. */
+type TimeKind = 'number' | 'date'
+
+export interface RowsOptions {
+  pool: RethinkPool
+  database: string
+  table: string
+  primaryKey: string
+  timeKey: string
+}
+
+export const everything: Range = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY }
+
+/** Its methods throw a RethinkFailure; of the kind `missing` when the table or the index is gone. */
+export class Rows {
+  readonly #options: RowsOptions
+  #kind: TimeKind | undefined
+
+  constructor(options: RowsOptions) {
+    this.#options = options
+  }
+
+  all(r: R): RTable {
+    return r.db(this.#options.database).table(this.#options.table)
+  }
+
+  /** Rows of a range by time and then by key. */
+  async read(range: Range, limit: number): Promise<Row[]> {
+    const kind = await this.#findKind()
+    if (kind === undefined) return []
+    const { primaryKey, timeKey } = this.#options
+    const after = range.after === undefined ? undefined : placeSchema.parse(range.after)
+    if (after === undefined || after[0] < range.from) return this.#behind(range, 'closed', limit, kind)
+    const [time, key] = after
+    if (time > range.until) return []
+    // The rest of the rows of the very same time, then those of later times.
+    const same = await this.#options.pool.run((r) => {
+      const rows = this.all(r).getAll(bound(r, time, kind), { index: timeKey })
+      return this.#list(rows.filter((row: RDatum) => row(primaryKey).gt(r.json(key))).orderBy(primaryKey), limit, kind)
+    })
+    if (same.length >= limit) return same
+    return [...same, ...(await this.#behind({ ...range, from: time }, 'open', limit - same.length, kind))]
+  }
+
+  /** The rows of these keys that are there, in order of time. */
+  async get(keys: readonly string[]): Promise<Row[]> {
+    const kind = await this.#findKind()
+    if (kind === undefined || keys.length === 0) return []
+    const rows = await this.#options.pool.run((r) =>
+      this.#list(this.all(r).getAll(keyList(r, keys)), keys.length, kind),
+    )
+    return rows.sort(([a], [b]) => a - b)
+  }
+
+  async count(range: Range): Promise<number> {
+    const kind = await this.#findKind()
+    if (kind === undefined) return 0
+    return this.#options.pool.run((r) => this.#between(r, range, 'closed', kind).count())
+  }
+
+  countAll(): Promise<number> {
+    return this.#options.pool.run((r) => this.all(r).count())
+  }
+
+  /** Unix seconds of the last row. */
+  async last(): Promise<number | undefined> {
+    const kind = await this.#findKind()
+    if (kind === undefined) return undefined
+    const [row] = await this.#options.pool.run((r) =>
+      this.#list(
+        this.#between(r, everything, 'closed', kind).orderBy({ index: r.desc(this.#options.timeKey) }),
+        1,
+        kind,
+      ),
+    )
+    return row?.[0]
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let i = 0; i < keys.length; i += deleteSize) {
+      const some = keys.slice(i, i + deleteSize)
+      const { errors, first_error } = await this.#options.pool.run((r) => this.all(r).getAll(keyList(r, some)).delete())
+      if (errors === 0) continue
+      throw new FeedooError('INPUT_UNREADABLE', `RethinkDB does not remove rows: ${first_error}`, { retriable: true })
+    }
+  }
+
+  /** Drops the table if it is empty. */
+  async drop(): Promise<boolean> {
+    const { pool, database, table } = this.#options
+    if (!(await pool.run((r) => this.all(r).isEmpty()))) return false
+    // Looked at again in the query that drops: RethinkDB has nothing that holds off a writer in between.
+    const answer = await pool.run((r) => r.branch(this.all(r).isEmpty(), r.db(database).tableDrop(table), null))
+    return answer !== null
+  }
+
+  /** Rows as they are inserted, for a feed: `[time, key]`, `[null, key]` for one without a time that is read. */
+  inserted(r: R): RFeed {
+    const { primaryKey, timeKey } = this.#options
+    return this.all(r)
+      .changes()
+      .filter((change: RDatum) => change('old_val').eq(null))
+      .map((change: RDatum) => {
+        const row = change('new_val')
+        const time = timeField(row, timeKey).default(null)
+        const seconds = r.branch(
+          time.typeOf().eq('PTYPE<TIME>'),
+          time.toEpochTime(),
+          r.branch(time.typeOf().eq('NUMBER'), time, null),
+        )
+        return [seconds, row(primaryKey).toJsonString()]
+      })
+  }
+
+  /** Undefined while the table holds no row with a time. */
+  async #findKind(): Promise<TimeKind | undefined> {
+    for (const kind of ['number', 'date'] as const) {
+      if (this.#kind !== undefined) break
+      const rows = await this.#options.pool.run((r) => this.#between(r, everything, 'closed', kind).limit(1).count())
+      if (rows > 0) this.#kind = kind
+    }
+    return this.#kind
+  }
+
+  #behind(range: Range, left: 'open' | 'closed', limit: number, kind: TimeKind): Promise<Row[]> {
+    const { pool, primaryKey, timeKey } = this.#options
+    return pool.run((r) =>
+      this.#list(this.#between(r, range, left, kind).orderBy(primaryKey, { index: timeKey }), limit, kind),
+    )
+  }
+
+  #between(r: R, { from, until }: Range, left: 'open' | 'closed', kind: TimeKind): RSelection {
+    const bounds = { index: this.#options.timeKey, leftBound: left, rightBound: 'closed' } as const
+    return this.all(r).between(bound(r, from, kind), bound(r, until, kind), bounds)
+  }
+
+  #list(rows: RSelection, limit: number, kind: TimeKind) {
+    const { primaryKey, timeKey } = this.#options
+    // The text of the document, because the driver would change keys and dates of an object.
+    const shown = (row: RDatum) => {
+      const time = timeField(row, timeKey)
+      return [kind === 'date' ? time.toEpochTime() : time, row(primaryKey).toJsonString(), row.toJsonString()]
+    }
+    // As a list: the answer is one, not a stream that would have to be closed.
+    const list = rows.limit(limit).map(shown).coerceTo('array')
+    return { run: (connection: Connection): Promise<Row[]> => list.run(connection, { arrayLimit }) }
+  }
+}
+
+/** A digest of a key, 12 hexadecimal digits: enough to know the rows of a span again. */
+export function keyDigest(key: string): string {
+  return createHash('sha256').update(key).digest('hex').slice(0, 12)
+}
+
+function keyList(r: R, keys: readonly string[]): RDatum {
+  return r.args(r.json(`[${keys.join(',')}]`))
+}
+
+function bound(r: R, time: number, kind: TimeKind): RDatum {
+  if (kind === 'date') return r.epochTime(Math.min(lastDate, Math.max(firstDate, time)))
+  return r.expr(Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, time)))
+}

@@ -1,0 +1,82 @@
+// Rows that were read and are to be removed: by their keys while we run, by a span of a few numbers after a restart.
+import { createHash } from 'node:crypto'
+import type { Json } from '../action.ts'
+import type { Layout } from './series-layout.ts'
+import { decodeValue, decodeValues, encodeValue, type Row, type SqlValue } from './series-values.ts'
+
+/** Ranges of rowids that a span names; when there are more, it names the one around them all. */
+const maxRanges = 64
+
+type RowidRange = readonly [first: number | bigint, last: number | bigint]
+
+/**
+ * Rows in the order of reading, first and last included, and how many they are. When they were read there were no
+ * others between the two. `ids` are their rowids: a row that is inserted later has another one, as a rule a higher one.
+ */
+export interface SqliteSpan {
+  first: readonly SqlValue[]
+  last: readonly SqlValue[]
+  rows: number
+  ids: readonly RowidRange[] | undefined
+  /** Of all the values in the rows: SQLite may give the rowid of a removed row to a new one. */
+  digest: string
+}
+
+/** Of rows in any order. */
+export function digestOf(rows: readonly Row[]): string {
+  const texts = rows.map((row) => JSON.stringify(row.map(encodeValue)))
+  return createHash('sha1').update(texts.sort().join('\n')).digest('base64url')
+}
+
+/** The span of rows that were read one after another. Each row begins with its time and its key. */
+export function spanOf(rows: readonly Row[], { byRowid, key }: Layout): Json {
+  const place = (row: Row | undefined) => (row ?? []).slice(0, 1 + key.length).map(encodeValue)
+  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(rows) }
+  if (!byRowid) return span
+  const ids = rangesOf(rows.map((row) => row[1]).filter(isInteger))
+  return { ...span, ids: ids.map((range) => range.map(encodeValue)) }
+}
+
+/** Throws a TypeError for what is none. */
+export function readSpan(json: Json): SqliteSpan {
+  if (
+    typeof json !== 'object' ||
+    json === null ||
+    Array.isArray(json) ||
+    typeof json.rows !== 'number' ||
+    typeof json.digest !== 'string'
+  ) {
+    throw new TypeError(`a span of rows to remove is unreadable: ${JSON.stringify(json)}`)
+  }
+  const { first, last, rows, ids, digest } = json
+  return {
+    first: decodeValues(first),
+    last: decodeValues(last),
+    rows,
+    digest,
+    ids: Array.isArray(ids) ? ids.map(readRange) : undefined,
+  }
+}
+
+function readRange(json: Json): RowidRange {
+  const [first, last] = Array.isArray(json) ? [decodeValue(json[0]), decodeValue(json[1])] : []
+  if (isInteger(first) && isInteger(last)) return [first, last]
+  throw new TypeError(`a range of rows to remove is unreadable: ${JSON.stringify(json)}`)
+}
+
+function isInteger(value: SqlValue | undefined): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+/** Rows that arrive in order of time are few ranges, a single one mostly. */
+function rangesOf(ids: readonly (number | bigint)[]): RowidRange[] {
+  const sorted = [...ids].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  const ranges: [number | bigint, number | bigint][] = []
+  for (const id of sorted) {
+    const range = ranges.at(-1)
+    if (range !== undefined && BigInt(id) === BigInt(range[1]) + 1n) range[1] = id
+    else ranges.push([id, id])
+  }
+  const [first, last] = [sorted[0], sorted.at(-1)]
+  return ranges.length <= maxRanges || first === undefined || last === undefined ? ranges : [[first, last]]
+}

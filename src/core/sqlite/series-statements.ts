@@ -1,0 +1,180 @@
+// The SQL of the time-series reader, for one layout of one table.
+import type { Statement } from 'better-sqlite3'
+import type { Range } from '../series/store.ts'
+import { quoteIdentifier } from './identifiers.ts'
+import type { Connection } from './open.ts'
+import type { Layout } from './series-layout.ts'
+import type { SqliteSpan } from './series-span.ts'
+import { decodeValues, measure, normalized, type Row, type SqlValue } from './series-values.ts'
+
+/** A range as SQL takes it: no infinities, which a table may hold as times, and which are no times. */
+export interface Bounds {
+  from: number
+  until: number
+  /** Time and key of the row before the first. */
+  after: readonly SqlValue[] | undefined
+}
+
+export function boundsOf({ from, until, after }: Range): Bounds {
+  return {
+    from: Math.max(from, -Number.MAX_VALUE),
+    until: Math.min(until, Number.MAX_VALUE),
+    after: after === undefined ? undefined : decodeValues(after),
+  }
+}
+
+export interface Statements {
+  /** Rows, each one its time, its key and then the columns. */
+  page(bounds: Bounds, limit: number): readonly Row[]
+  /** Times and keys only. */
+  keys(bounds: Bounds, limit: number): readonly Row[]
+  /** The rows at these places, those that are still there. */
+  rows(places: readonly (readonly SqlValue[])[]): readonly Row[]
+  count(bounds: Bounds): number
+  last(): number | undefined
+  timeless(): number
+  isEmpty(): boolean
+  highestRowid(): bigint
+  /** Rows with a rowid above `low`, up to `high`, that stand at or before `after`. */
+  countLate(low: bigint, high: bigint, after: readonly SqlValue[]): number
+  remove(place: readonly SqlValue[]): void
+  /** The rows of a span, as many as it has, or one more. */
+  spanRows(span: SqliteSpan): readonly Row[]
+  removeSpan(span: SqliteSpan): void
+}
+
+/** Statements are prepared when they are first used. */
+export function statementsOf(db: Connection, table: string, layout: Layout): Statements {
+  const { time, key, columns } = layout
+  const from = `FROM main.${quoteIdentifier(table)} AS t`
+  const place = [time, ...key].join(', ')
+  const keys = key.join(', ')
+  const marks = key.map(() => '?').join(', ')
+  const all = [place, ...columns.map((name) => `t.${quoteIdentifier(name)}`)].join(', ')
+  const at = `${time} = ? AND ${key.map((part) => `${part} = ?`).join(' AND ')}`
+  const inSpan = `(${place}) >= (?, ${marks}) AND (${place}) <= (?, ${marks})`
+  const inIds = `${inSpan} AND ${key[0]} BETWEEN ? AND ?`
+  const prepared = new Map<string, Statement<unknown[], unknown>>()
+
+  function statement(sql: string): Statement<unknown[], unknown> {
+    const known = prepared.get(sql)
+    if (known !== undefined) return known
+    const made = db.prepare<unknown[], unknown>(sql)
+    if (made.reader) made.raw(true)
+    prepared.set(sql, made)
+    return made
+  }
+
+  function read(sql: string, ...values: unknown[]): readonly Row[] {
+    return exactly(statement(sql), (reading) => reading.all(...values) as Row[])
+  }
+
+  /** Rows of the same time as the one before, then later ones: a single condition would make SQLite pass over the former again. */
+  function select(what: string, { from: low, until, after }: Bounds, limit: number): readonly Row[] {
+    const [start, ...rest] = after ?? []
+    if (!isTime(start) || start < low) {
+      return read(
+        `SELECT ${what} ${from} WHERE ${time} >= ? AND ${time} <= ? ORDER BY ${place} LIMIT ?`,
+        low,
+        until,
+        limit,
+      )
+    }
+    if (start > until) return []
+    const same = read(
+      `SELECT ${what} ${from} WHERE ${time} = ? AND (${keys}) > (${marks}) ORDER BY ${keys} LIMIT ?`,
+      start,
+      ...rest,
+      limit,
+    )
+    if (same.length === limit) return same
+    const later = read(
+      `SELECT ${what} ${from} WHERE ${time} > ? AND ${time} <= ? ORDER BY ${place} LIMIT ?`,
+      start,
+      until,
+      limit - same.length,
+    )
+    return same.length === 0 ? later : [...same, ...later]
+  }
+
+  function number(sql: string, ...values: unknown[]): number {
+    return Number(read(sql, ...values)[0]?.[0] ?? 0)
+  }
+
+  /** Once for the whole span, or for each range of rowids in it. */
+  function spanParts({ first, last, ids }: SqliteSpan): { where: string; values: unknown[] }[] {
+    if (ids === undefined) return [{ where: inSpan, values: [...first, ...last] }]
+    return ids.map((range) => ({ where: inIds, values: [...first, ...last, ...range] }))
+  }
+
+  return {
+    page: (bounds, limit) => select(all, bounds, limit),
+    keys(bounds, limit) {
+      // Two scans would cost twice as much as the rows of the same time that one passes over.
+      const { from: low, until, after } = bounds
+      if (after === undefined) return select(place, bounds, limit)
+      const behind = `(${place}) > (?, ${marks}) AND ${time} >= ? AND ${time} <= ?`
+      return read(`SELECT ${place} ${from} WHERE ${behind} ORDER BY ${place} LIMIT ?`, ...after, low, until, limit)
+    },
+    rows(places) {
+      return exactly(statement(`SELECT ${all} ${from} WHERE ${at}`), (reading) => {
+        const found: Row[] = []
+        for (const values of places) {
+          const row = reading.get(...values) as Row | undefined
+          if (row !== undefined) found.push(row)
+        }
+        return found
+      })
+    },
+    count({ from: low, until, after }) {
+      if (low === -Number.MAX_VALUE && until === Number.MAX_VALUE && after === undefined) {
+        return number(`SELECT count(*) ${from}`)
+      }
+      const within = `SELECT count(*) ${from} WHERE ${time} >= ? AND ${time} <= ?`
+      if (after === undefined) return number(within, low, until)
+      return number(`${within} AND (${place}) > (?, ${marks})`, low, until, ...after)
+    },
+    last() {
+      const [row] = read(`SELECT ${time} ${from} WHERE ${time} <= ? ORDER BY ${time} DESC LIMIT 1`, Number.MAX_VALUE)
+      return row === undefined ? undefined : Number(row[0])
+    },
+    // Text and bytes come after all numbers. Two conditions, each of which an index can answer.
+    timeless: () =>
+      number(`SELECT count(*) ${from} WHERE ${time} IS NULL`) + number(`SELECT count(*) ${from} WHERE ${time} >= ''`),
+    isEmpty: () => read(`SELECT 1 ${from} LIMIT 1`).length === 0,
+    highestRowid() {
+      const [row] = statement(`SELECT max(${keys}) ${from}`).safeIntegers(true).all() as Row[]
+      return BigInt((row?.[0] as bigint | null) ?? 0)
+    },
+    countLate: (low, high, after) =>
+      number(
+        `SELECT count(*) ${from} WHERE ${keys} > ? AND ${keys} <= ? AND (${place}) <= (?, ${marks})`,
+        low,
+        high,
+        ...after,
+      ),
+    remove(values) {
+      statement(`DELETE ${from} WHERE ${at}`).run(...values)
+    },
+    spanRows: (span) =>
+      spanParts(span).flatMap(({ where, values }) =>
+        read(`SELECT ${all} ${from} WHERE ${where} ORDER BY ${place} LIMIT ?`, ...values, span.rows + 1),
+      ),
+    removeSpan(span) {
+      for (const { where, values } of spanParts(span)) statement(`DELETE ${from} WHERE ${where}`).run(...values)
+    },
+  }
+}
+
+function isTime(value: SqlValue | undefined): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+/** Reads with plain numbers, which is fast, and once more with bigints when a number may be an integer beyond 2^53. */
+function exactly(
+  statement: Statement<unknown[], unknown>,
+  work: (statement: Statement<unknown[], unknown>) => Row[],
+): readonly Row[] {
+  const rows = work(statement.safeIntegers(false))
+  return measure(rows).doubtful ? normalized(work(statement.safeIntegers(true))) : rows
+}

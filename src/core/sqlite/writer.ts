@@ -1,0 +1,294 @@
+// Writes rows into the tables of a SQLite file: one transaction a batch, and a row that is refused harms no other.
+import { closeSync, openSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Database, Statement } from 'better-sqlite3'
+import type { ActionContext, Json } from '../action.ts'
+import { FeedooError, messageOf, systemCode } from '../errors.ts'
+import type { Event } from '../event.ts'
+import { makeFolders } from '../make-folders.ts'
+import { isPassing, openSqlite, sqliteFailure } from './open.ts'
+import { Commits } from './writer-commits.ts'
+import { type Slice, slicesOf, splitSlices, type TableRows } from './writer-rows.ts'
+import { createTables, type Insert, type Table, type Tables } from './writer-tables.ts'
+
+export interface SqliteWriterOptions {
+  /** The file; `:memory:` is a database that is gone at the end. */
+  path: string
+  /** The column that gets an index when it is made. */
+  timeColumn: string
+  /** Columns of a table at most. */
+  maxColumns: number
+  context: Pick<ActionContext, 'deadLetter' | 'log'>
+}
+
+const inMemory = ':memory:'
+const fileMode = 0o640
+const folderMode = 0o750
+
+interface Refused {
+  event: Event
+  error: FeedooError
+}
+
+/** A connection, and what belongs to it alone. */
+interface Connection {
+  db: Database
+  /** Tells one file from another that came in its place. */
+  inode: bigint | undefined
+  /** The names of its files would survive a power cut. */
+  folderSynced: boolean
+  tables: Tables
+  /** The version of the schema that `tables` knows. */
+  version: number
+  readVersion: Statement<[], number>
+  begin: Statement<[]>
+  commit: Statement<[]>
+}
+
+export class SqliteWriter {
+  readonly #options: SqliteWriterOptions
+  #connection: Connection | undefined
+  /** Undefined without durable state: then nothing is written down, and it costs nothing. */
+  #commits: Commits | undefined
+  /** Rows of an earlier run are still to be deleted. */
+  #undo = false
+  /** The mark of a sync that has not succeeded: a second try must not mean more. */
+  #mark: Json | undefined
+  /** The batch in hand, in transactions that are still to be done. */
+  #groups: Map<string, TableRows> | undefined
+  #jobs: Slice[][] = []
+
+  constructor(options: SqliteWriterOptions) {
+    this.#options = options
+  }
+
+  /** Whether `sync` returns marks: whether there is durable state. */
+  get marks(): boolean {
+    return this.#commits !== undefined
+  }
+
+  /**
+   * Writes what has been grouped. Rows that SQLite refuses go to the dead letters, each by itself. Throws
+   * OUTPUT_UNAVAILABLE, retriable, as long as the file is locked, full or away: call it again with the same groups.
+   */
+  async write(groups: Map<string, TableRows>): Promise<void> {
+    if (this.#groups !== groups) {
+      this.#groups = groups
+      this.#jobs = [slicesOf(groups)]
+    }
+    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+      let refused: Refused[] = []
+      try {
+        refused = this.#transaction(await this.#connect(), job)
+      } catch (cause) {
+        if (!isFaultOfRow(cause)) throw this.#failure(cause)
+        // What failed is the transaction as a whole, as a constraint that is checked at its end: halve it.
+        const halves = splitSlices(job)
+        if (halves.length > 1) {
+          this.#jobs.splice(0, 1, ...halves)
+          continue
+        }
+        refused = job.flatMap(({ events }) => events.map((event) => ({ event, error: rejected(cause) })))
+      }
+      this.#jobs.shift()
+      for (const { event, error } of refused) this.#options.context.deadLetter(event, error)
+    }
+    this.#groups = undefined
+  }
+
+  /** Durable state begins: from now on it is noted what belongs to which commit, and what came after `mark` is deleted. */
+  async recover(mark: Json | undefined): Promise<void> {
+    if (this.#options.path === inMemory) return
+    this.#commits = new Commits(mark)
+    this.#undo = mark !== undefined
+    try {
+      if (this.#undo) await this.#connect()
+    } catch (error) {
+      // It is tried again before the first row is written.
+      this.#options.context.log.warn({ err: error }, 'rows that will come again cannot be deleted yet')
+    }
+  }
+
+  /** Resolves when what was written before the call would survive a power cut. */
+  async sync(): Promise<Json | undefined> {
+    this.#mark ??= this.#commits?.next()
+    const { path } = this.#options
+    const connection = this.#connection
+    if (path !== inMemory && connection !== undefined) {
+      try {
+        // What is not in there any more, SQLite has synced itself.
+        await syncFile(`${path}-wal`)
+        if (!connection.folderSynced) await syncFile(dirname(path))
+        connection.folderSynced = true
+      } catch (cause) {
+        throw this.#failure(cause)
+      }
+    }
+    const mark = this.#mark
+    this.#mark = undefined
+    return mark
+  }
+
+  close(): void {
+    this.#connection?.db.close()
+    this.#connection = undefined
+  }
+
+  #transaction(connection: Connection, job: readonly Slice[]): Refused[] {
+    const { db, tables } = connection
+    const refused: Refused[] = []
+    connection.begin.run()
+    let committed = false
+    try {
+      if (connection.readVersion.get() !== connection.version) tables.forget()
+      for (const slice of job) this.#insert(connection, slice, refused)
+      this.#commits?.save(db)
+      connection.version = connection.readVersion.get() ?? 0
+      connection.commit.run()
+      committed = true
+    } finally {
+      if (!committed) {
+        // SQLite itself may have ended it.
+        if (db.inTransaction) db.exec('ROLLBACK')
+        tables.forget()
+      }
+      this.#commits?.ended(committed)
+    }
+    return refused
+  }
+
+  #insert({ db, tables }: Connection, slice: Slice, refused: Refused[]): void {
+    let table: Table
+    let insert: Insert
+    try {
+      table = tables.table(slice.table, slice.layout)
+      insert = tables.insert(table, slice.layout)
+      this.#commits?.touch(db, table)
+    } catch (cause) {
+      if (!isFaultOfRow(cause) || !db.inTransaction) throw cause
+      const error = rejected(cause)
+      for (const event of slice.events) refused.push({ event, error })
+      return
+    }
+    this.#insertRows(db, table, insert, slice, refused)
+  }
+
+  #insertRows(db: Database, table: Table, insert: Insert, slice: Slice, refused: Refused[]): void {
+    const { one, bulk } = insert
+    const { events, values } = slice
+    const width = slice.layout.columns.length
+    const commits = this.#commits
+    const givesNumber = table.rowAlias !== undefined && slice.layout.folded.includes(table.rowAlias)
+    const watch = commits !== undefined && (givesNumber || !commits.counts(table))
+    const insertOne = (i: number) => {
+      try {
+        const { changes, lastInsertRowid } = one.run(values.slice(i * width, (i + 1) * width))
+        if (watch && changes > 0) commits.given(table, BigInt(lastInsertRowid))
+      } catch (cause) {
+        if (!isFaultOfRow(cause) || !db.inTransaction) throw cause
+        const event = events[i]
+        if (event !== undefined) refused.push({ event, error: rejected(cause) })
+      }
+    }
+    let i = 0
+    for (const { rows, statement } of watch || table.singly ? [] : bulk.filter(({ rows }) => rows <= events.length)) {
+      for (; i + rows <= events.length; i += rows) {
+        try {
+          statement.run(values.slice(i * width, (i + rows) * width))
+        } catch (cause) {
+          if (!isFaultOfRow(cause) || !db.inTransaction) throw cause
+          for (let j = i; j < i + rows; j++) insertOne(j)
+        }
+      }
+    }
+    for (; i < events.length; i++) insertOne(i)
+  }
+
+  async #connect(): Promise<Connection> {
+    const { path } = this.#options
+    if (this.#connection !== undefined && this.#connection.inode !== inodeOf(path)) {
+      this.#options.context.log.warn({ path }, 'the file was removed or replaced; it is opened again')
+      this.close()
+    }
+    this.#connection ??= await this.#open()
+    if (this.#undo) this.#undoRows(this.#connection.db)
+    return this.#connection
+  }
+
+  async #open(): Promise<Connection> {
+    const { path, timeColumn, maxColumns } = this.#options
+    if (path !== inMemory) makeFile(path)
+    const db = await openSqlite(path)
+    try {
+      // A commit then waits for no disk, and harms no file; `sync` is what waits.
+      const mode = db.pragma('journal_mode = WAL', { simple: true })
+      db.pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
+      return {
+        db,
+        inode: inodeOf(path),
+        folderSynced: false,
+        tables: createTables(db, { timeColumn, maxColumns }),
+        version: -1,
+        readVersion: db.prepare<[], number>('PRAGMA schema_version').pluck(),
+        begin: db.prepare<[]>('BEGIN IMMEDIATE'),
+        commit: db.prepare<[]>('COMMIT'),
+      }
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  #undoRows(db: Database): void {
+    const complete = db.transaction(() => this.#commits?.undo(db)).immediate()
+    this.#undo = false
+    if (complete === false) {
+      this.#options.context.log.warn('the saved commit is too old: rows written after it may be there twice')
+    }
+  }
+
+  #failure(cause: unknown): FeedooError {
+    const { path } = this.#options
+    if (systemCode(cause)?.startsWith('SQLITE_')) return sqliteFailure('OUTPUT_UNAVAILABLE', path, cause)
+    // What the system says of the file or its folder; anything else is a mistake of ours and does not get better.
+    const retriable = systemCode(cause) !== undefined || isPassing(cause)
+    return new FeedooError('OUTPUT_UNAVAILABLE', `${path}: ${messageOf(cause)}`, { cause, retriable })
+  }
+}
+
+/** A row, or its table, cannot be so. Everything else is about the file: it may get better. */
+function isFaultOfRow(error: unknown): boolean {
+  if (error instanceof FeedooError) return !error.retriable
+  // A RangeError is what better-sqlite3 says of a value that is too long to bind.
+  return error instanceof RangeError || (systemCode(error)?.startsWith('SQLITE_') === true && !isPassing(error))
+}
+
+function rejected(cause: unknown): FeedooError {
+  if (cause instanceof FeedooError) return cause
+  return new FeedooError('OUTPUT_REJECTED', messageOf(cause), { cause })
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return path === inMemory ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+}
+
+/** The files beside it get the same mode. */
+function makeFile(path: string): void {
+  makeFolders(dirname(path), folderMode)
+  closeSync(openSync(path, 'a', fileMode))
+}
+
+/** A file that is not there has nothing to be synced. */
+async function syncFile(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r')
+    try {
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+}

@@ -1,0 +1,278 @@
+// What the reader makes of tables as they are and as they change: order, positions, late rows, removal.
+import { describe, expect, it } from 'vitest'
+import { recordingLog } from '../../helpers/recording-log.ts'
+import { type TestDatabase, testDatabase } from './database.ts'
+import { Driven, type DrivenOptions } from './driven.ts'
+
+function reader(database: TestDatabase, options: DrivenOptions = {}, now = 1000): Driven {
+  const driven = new Driven(() => database.store(), options, now)
+  driven.start()
+  return driven
+}
+
+function numbers(rows: Record<string, unknown>[]): unknown[] {
+  return rows.map(({ n }) => n)
+}
+
+/** A table `series` of the numbers from 1 on. */
+function upTo(last: number): string {
+  return `WITH RECURSIVE series (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM series WHERE value < ${last})`
+}
+
+const table = 'CREATE TABLE a (ts, n); CREATE INDEX a_ts ON a (ts);'
+
+describe('order', () => {
+  it.each([
+    ['a table', table, ['a 3 1', 'a 1 2', 'a 2 3'], [2, 3, 1]],
+    ['two tables', `${table} CREATE TABLE b (ts, n)`, ['a 1 1', 'b 2 2', 'a 3 3', 'b 4 4'], [1, 2, 3, 4]],
+    ['equal times', `${table} CREATE TABLE b (ts, n)`, ['b 1 1', 'a 1 2', 'b 1 3', 'a 1 4'], [2, 4, 1, 3]],
+    ['integers and floats', table, ['a 2 1', 'a 1.5 2', 'a 2.5 3', 'a 1 4'], [4, 2, 1, 3]],
+    ['an empty table', `${table} CREATE TABLE b (ts, n)`, ['b 1 1'], [1]],
+    ['negative times', table, ['a -1 1', 'a -2 2', 'a 0 3'], [2, 1, 3]],
+    [
+      'a table without a rowid',
+      'CREATE TABLE a (ts, n PRIMARY KEY) WITHOUT ROWID',
+      ['a 1 9', 'a 1 2', 'a 0 5'],
+      [5, 2, 9],
+    ],
+    ['no table', '', [], []],
+  ])('of %s is that of time', async (_what, schema, rows, expected) => {
+    const database = testDatabase(schema)
+    for (const row of rows) {
+      const [name = '', ts, n] = row.split(' ')
+      database.db.prepare(`INSERT INTO ${name} (ts, n) VALUES (?, ?)`).run(Number(ts), BigInt(n ?? 0))
+    }
+    const driven = reader(database, { once: true })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual(expected)
+    expect(driven.ended).toBe(true)
+  })
+
+  it('goes through more rows of one time than a page holds', async () => {
+    const database = testDatabase(table)
+    database.db.exec(`${upTo(5001)} INSERT INTO a SELECT 7, value FROM series`)
+    const driven = reader(database, { once: true })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual(Array.from({ length: 5001 }, (_, i) => i + 1))
+    expect(driven.progress.at(-1)).toEqual([5001, 5001])
+  })
+})
+
+it('gives the time as the timestamp, the tag, and the name of the table where it is asked for', async () => {
+  const database = testDatabase(`${table} INSERT INTO a VALUES (1.5, 1)`)
+  const driven = reader(database, { once: true, tagOf: (name) => `tag.${name}`, tableField: '__proto__' })
+  await driven.settle()
+  const [event] = driven.out
+  expect([event?.tag, event?.timestamp]).toEqual(['tag.a', 1.5])
+  expect(Object.entries(event?.record ?? {})).toEqual([
+    ['ts', 1.5],
+    ['n', 1],
+    ['__proto__', 'a'],
+  ])
+})
+
+describe('a reader that follows', () => {
+  it('sends rows when their time has come, less the offset', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (985, 1), (990, 2), (991, 3), (2000, 4)`)
+    const driven = reader(database, { offset: 10 })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1, 2])
+    database.db.exec('INSERT INTO a VALUES (990.5, 5)')
+    await driven.look(5)
+    expect(numbers(driven.take())).toEqual([5, 3])
+    await driven.stop()
+  })
+
+  it('finds tables that appear, with all of their rows', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (500, 1)`)
+    const driven = reader(database)
+    await driven.settle()
+    database.db.exec('CREATE TABLE b (ts, n); INSERT INTO b VALUES (100, 2), (999, 3)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 2, 3])
+    await driven.stop()
+  })
+
+  it('goes on in a table that was dropped and made again, with other columns', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (500, 1)`)
+    const driven = reader(database)
+    await driven.settle()
+    database.db.exec('DROP TABLE a')
+    await driven.look()
+    database.db.exec('CREATE TABLE a (x, ts, n); INSERT INTO a VALUES (7, 600, 2)')
+    await driven.look()
+    expect(driven.take()).toEqual([
+      { ts: 500, n: 1 },
+      { x: 7, ts: 600, n: 2 },
+    ])
+    await driven.stop()
+  })
+
+  it('counts rows that come too late, and says so', async () => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`${table} INSERT INTO a VALUES (900, 1)`)
+    const driven = reader(database, { log })
+    await driven.settle()
+    database.db.exec('INSERT INTO a VALUES (800, 2), (901, 3), (899, 4)')
+    await driven.look()
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 3])
+    expect(driven.counts.get('late_rows')).toBe(2)
+    expect(lines.filter(({ kind }) => kind === 'late_rows')).toHaveLength(1)
+    await driven.stop()
+  })
+
+  it.each([
+    ['from now on', { from: 'now' }, [3]],
+    ['from the start', { from: 'start' }, [1, 2, 3]],
+  ] as const)('begins %s', async (_how, options, expected) => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1, 1), (999, 2)`)
+    const driven = reader(database, options)
+    await driven.settle()
+    database.db.exec('INSERT INTO a VALUES (1000, 3)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual(expected)
+    await driven.stop()
+  })
+
+  it.each([
+    ['reload_position', true, [2, 3]],
+    ['no reload_position', false, [3]],
+  ])('with %s knows after a restart where to go on', async (_how, reloadPosition, expected) => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1000, 1)`)
+    const driven = reader(database, { reloadPosition, from: 'now' })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1])
+    await driven.stop()
+    database.db.exec('INSERT INTO a VALUES (1005, 2), (1010, 3)')
+    driven.clock.advance(10)
+    driven.start()
+    await driven.look()
+    expect(numbers(driven.take())).toEqual(expected)
+    await driven.stop()
+  })
+
+  it('goes on from the moment it began when it is killed before it has read anything', async () => {
+    const database = testDatabase(table)
+    const driven = reader(database, { from: 'now' })
+    await driven.settle()
+    driven.kill()
+    database.db.exec('INSERT INTO a VALUES (1001, 1)')
+    driven.clock.advance(100)
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1])
+    await driven.stop()
+  })
+})
+
+describe('what cannot be read', () => {
+  it('is said once for each table, and the others are read', async () => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`
+      ${table} INSERT INTO a VALUES (1, 1), (NULL, 2), ('2020-01-01', 3), (x'00', 4);
+      CREATE TABLE plain (n); INSERT INTO plain VALUES (5);
+      CREATE TABLE words (ts TEXT, n); INSERT INTO words VALUES (6, 6);
+      CREATE VIEW seen AS SELECT * FROM a;
+      CREATE TABLE slow (ts, n); INSERT INTO slow VALUES (7, 7)`)
+    const driven = reader(database, { log })
+    await driven.settle()
+    await driven.look()
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 7])
+    await driven.stop()
+    expect(lines.map(({ level, msg }) => `${String(level)}: ${String(msg)}`).sort()).toEqual([
+      'info: the table slow: there is no index on its field ts, so that it is searched from beginning to end again and again: CREATE INDEX "slow_ts" ON "slow" ("ts")',
+      'warn: the table a has rows whose time is not a number; they are not read',
+      'warn: the table plain is not read: it has no field ts',
+      'warn: the table words is not read: its field ts is declared as text; times are numbers',
+    ])
+  })
+})
+
+describe('remove', () => {
+  it('deletes rows only when they are safe, then drops tables it has emptied', async () => {
+    const database = testDatabase(`${table} CREATE TABLE b (ts, n); CREATE TABLE c (ts, n);
+      INSERT INTO a VALUES (1, 1), (5000, 2); INSERT INTO b VALUES (2, 3)`)
+    const left = () => database.db.prepare('SELECT count(*) FROM a').pluck().get()
+    const tables = () => database.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()
+    const driven = reader(database, { remove: true })
+    await driven.untilWaiting(1)
+    expect(left()).toBe(2)
+    expect(driven.waiting).toBe(1)
+    await driven.settle()
+    expect(left()).toBe(1)
+    // An empty table that it has read nothing of may be somebody's who is about to write.
+    expect(tables()).toEqual(['a', 'c'])
+    expect(driven.positions.size).toBe(0)
+    expect(numbers(driven.take())).toEqual([1, 3])
+    await driven.stop()
+  })
+
+  it('reads rows that come late, too', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (900, 1)`)
+    const driven = reader(database, { remove: true })
+    await driven.settle()
+    database.db.exec('CREATE TABLE a (ts, n); INSERT INTO a VALUES (800, 2), (901, 3)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 2, 3])
+    await driven.stop()
+  })
+
+  it('finishes after a restart what was safe and not deleted, and nothing else', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1, 1), (2, 2), (3, 3), (5000, 4)`)
+    const driven = reader(database, { remove: true })
+    await driven.untilWaiting(1)
+    driven.commit()
+    driven.kill()
+    expect(numbers(driven.take())).toEqual([1, 2, 3])
+    database.db.exec('INSERT INTO a VALUES (2, 5)')
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([5])
+    expect(database.db.prepare('SELECT n FROM a').pluck().all()).toEqual([4])
+    await driven.stop()
+  })
+
+  it('does not take a new row for the one it has deleted, whose rowid and time it got', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1, 1)`)
+    const driven = reader(database, { remove: true })
+    await driven.untilWaiting(1)
+    driven.commit()
+    driven.kill()
+    // As when it was killed after the deletion, before that was saved.
+    database.db.exec('DELETE FROM a; INSERT INTO a VALUES (1, 2)')
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1, 2])
+    await driven.stop()
+  })
+
+  it('finishes what an earlier run left behind also when it is switched off', async () => {
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1, 1), (2, 2)`)
+    const driven = reader(database, { remove: true })
+    await driven.untilWaiting(1)
+    driven.commit()
+    driven.kill()
+    database.db.exec('INSERT INTO a VALUES (3, 3)')
+    const other = new Driven(() => database.store(), {}, 1000)
+    other.positions = driven.positions
+    other.start()
+    await other.settle()
+    expect(numbers(other.take())).toEqual([3])
+    expect(database.db.prepare('SELECT n FROM a').pluck().all()).toEqual([3])
+    await other.stop()
+    expect([...other.positions.keys()]).toEqual(['table:a'])
+  })
+})
+
+it('keeps only so much in hand as may be unsafe', async () => {
+  const database = testDatabase(table)
+  database.db.exec(`${upTo(100_000)} INSERT INTO a SELECT value, value FROM series`)
+  const driven = reader(database, { once: true })
+  await driven.untilWaiting(25)
+  expect(driven.waiting).toBe(25)
+  await driven.settle()
+  expect(driven.take()).toHaveLength(100_000)
+  expect(driven.ended).toBe(true)
+})

@@ -1,0 +1,283 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Json } from '../../../src/core/action.ts'
+import type { Event } from '../../../src/core/event.ts'
+import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
+import { createRowMaker, type TableRows } from '../../../src/core/sqlite/writer-rows.ts'
+import { silent } from '../../helpers/run-pipeline.ts'
+
+let folder = ''
+let file = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'feedoo-sqlite-'))
+  file = join(folder, 'a.sqlite')
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+/** A writer with what it has set aside. */
+function makeWriter() {
+  const letters: Event[] = []
+  const writer = new SqliteWriter({
+    path: file,
+    timeColumn: 'timestamp',
+    maxColumns: 100,
+    context: { deadLetter: (event) => void letters.push(event), log: silent },
+  })
+  const add = createRowMaker({ timeKey: undefined, fields: undefined, maxColumns: 100 })
+  return {
+    writer,
+    letters,
+    async write(table: string, ...records: Record<string, unknown>[]): Promise<void> {
+      const rows: TableRows = { table, runs: [] }
+      for (const record of records) add(rows, { tag: 't', timestamp: 1, record })
+      await writer.write(new Map([[table, rows]]))
+    },
+  }
+}
+
+function inFile<Result>(use: (db: Database.Database) => Result): Result {
+  const db = new Database(file)
+  try {
+    return use(db)
+  } finally {
+    db.close()
+  }
+}
+
+const numbers = (table = 't') =>
+  inFile((db) => db.prepare(`SELECT n FROM "${table}" ORDER BY rowid`).pluck().all() as number[])
+const count = (table: string) => inFile((db) => db.prepare(`SELECT count(*) FROM "${table}"`).pluck().get())
+const upTo = (end: number, from = 0) => Array.from({ length: end - from }, (_, i) => ({ n: from + i }))
+
+/** A writer that begins at a mark, as after a crash of the one before. */
+async function recovered(mark: Json | undefined) {
+  const made = makeWriter()
+  await made.writer.recover(mark)
+  return made
+}
+
+test('without durable state nothing is noted', async () => {
+  const { writer, write } = makeWriter()
+  await write('t', ...upTo(3))
+  expect(await writer.sync()).toBe(undefined)
+  writer.close()
+  expect(inFile((db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all())).not.toContain('_feedoo_commits')
+})
+
+describe('rows written after the mark are deleted', () => {
+  test('when the writer begins, and only they', async () => {
+    const first = await recovered(undefined)
+    await first.write('t', ...upTo(100))
+    await first.write('u', ...upTo(5))
+    const mark = await first.writer.sync()
+    await first.write('t', ...upTo(200, 100))
+    // Another program, in between.
+    inFile((db) => db.exec('INSERT INTO t (n) VALUES (-1)'))
+    await first.write('t', ...upTo(300, 200))
+    await first.write('u', ...upTo(10, 5))
+    await first.write('v', ...upTo(3))
+    first.writer.close()
+
+    const second = await recovered(mark)
+    expect(numbers('t')).toEqual([...upTo(100).map(({ n }) => n), -1])
+    expect(numbers('u')).toEqual([0, 1, 2, 3, 4])
+    expect(numbers('v')).toEqual([])
+    await second.write('t', ...upTo(110, 100))
+    second.writer.close()
+    const third = await recovered(mark)
+    expect(numbers('t')).toHaveLength(101)
+    third.writer.close()
+  })
+
+  test('from the mark that was saved, though there were later ones', async () => {
+    const { writer, write } = await recovered(undefined)
+    const marks: (Json | undefined)[] = []
+    for (let n = 0; n < 20; n++) {
+      await write('t', { n })
+      marks.push(await writer.sync())
+    }
+    await write('t', { n: 20 })
+    writer.close()
+    for (const last of [19, 12, 3]) {
+      ;(await recovered(marks[last])).writer.close()
+      expect(numbers()).toEqual(upTo(last + 1).map(({ n }) => n))
+    }
+  })
+
+  test('but none of another output, and none without a mark', async () => {
+    const one = await recovered(undefined)
+    const mark = await one.writer.sync()
+    const other = await recovered(undefined)
+    await other.write('t', { n: 1 })
+    await one.write('t', { n: 2 })
+    await other.write('t', { n: 3 })
+    one.writer.close()
+    other.writer.close()
+    ;(await recovered(undefined)).writer.close()
+    expect(numbers()).toEqual([1, 2, 3])
+    ;(await recovered(mark)).writer.close()
+    expect(numbers()).toEqual([1, 3])
+  })
+
+  test.each([
+    ['whose key is the row number', 'CREATE TABLE t (n INTEGER PRIMARY KEY)', [5, 900, -7, 12, 11, 2 ** 60]],
+    [
+      'with the highest row number there is',
+      'CREATE TABLE t (n); INSERT INTO t (rowid, n) VALUES (9223372036854775807, 0)',
+      [1, 2, 3],
+    ],
+    ['with columns named as row numbers', 'CREATE TABLE t (n, rowid, _rowid_)', [1, 2, 3]],
+    [
+      'with a trigger',
+      'CREATE TABLE t (n); CREATE TRIGGER r AFTER INSERT ON t WHEN NEW.n > 0 BEGIN INSERT INTO t (n) VALUES (-1); END',
+      [1, 2, 3],
+    ],
+  ])('in a table that was there, %s', async (_, schema, values) => {
+    inFile((db) => db.exec(schema))
+    const before = count('t')
+    const first = await recovered(undefined)
+    const mark = await first.writer.sync()
+    await first.write('t', ...values.map((n) => ({ n })))
+    await first.write('t', { n: 1000 })
+    first.writer.close()
+    expect(first.letters).toEqual([])
+    expect(Number(count('t'))).toBeGreaterThan(values.length)
+    ;(await recovered(mark)).writer.close()
+    expect(count('t')).toBe(before)
+  })
+
+  test('before the next write, when the file is locked at first', async () => {
+    const first = await recovered(undefined)
+    const mark = await first.writer.sync()
+    await first.write('t', { n: 1 })
+    first.writer.close()
+    const holder = new Database(file)
+    holder.exec('BEGIN IMMEDIATE')
+    const second = await recovered(mark)
+    await expect(second.write('t', { n: 2 })).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
+    holder.exec('COMMIT')
+    holder.close()
+    await second.write('t', { n: 3 })
+    second.writer.close()
+    expect(numbers()).toEqual([3])
+  })
+})
+
+test('a table that numbers its rows in no way is refused under durable state', async () => {
+  inFile((db) => db.exec('CREATE TABLE t (n PRIMARY KEY) WITHOUT ROWID'))
+  const { writer, write, letters } = await recovered(undefined)
+  await write('t', { n: 1 })
+  await write('u', { n: 2 })
+  writer.close()
+  expect(letters.map(({ record }) => record)).toEqual([{ n: 1 }])
+  expect(numbers('u')).toEqual([2])
+})
+
+test('what is noted is bounded, and what a saved commit needs stays', async () => {
+  const { writer, write } = await recovered(undefined)
+  let mark: Json | undefined
+  for (let commit = 0; commit < 60; commit++) {
+    const groups = new Map<string, TableRows>()
+    const add = createRowMaker({ timeKey: undefined, fields: ['n'], maxColumns: 100 })
+    for (let table = 0; table < 500; table++) {
+      const rows: TableRows = { table: `t${table}`, runs: [] }
+      add(rows, { tag: 't', timestamp: 1, record: { n: commit } })
+      groups.set(rows.table, rows)
+    }
+    await writer.write(groups)
+    if (commit < 58) mark = await writer.sync()
+  }
+  await write('t0', { n: 60 })
+  writer.close()
+  expect(count('_feedoo_commits')).toBeLessThanOrEqual(11_000)
+  ;(await recovered(mark)).writer.close()
+  for (const table of ['t0', 't499']) expect(numbers(table)).toEqual(upTo(58).map(({ n }) => n))
+})
+
+test('whatever is written, synced, saved and lost: each event is there once', async () => {
+  const step = fc.constantFrom('write', 'write', 'many', 'other', 'sync', 'save', 'crash')
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
+      let running = await recovered(undefined)
+      let synced = { mark: await running.writer.sync(), next: 0 }
+      let saved = synced
+      let next = 0
+      for (const now of steps) {
+        if (now === 'write' || now === 'many' || now === 'other') {
+          const end = next + (now === 'many' ? 300 : 1)
+          await running.write(now === 'other' ? 'u' : 't', ...upTo(end, next))
+          next = end
+        } else if (now === 'sync') {
+          synced = { mark: await running.writer.sync(), next }
+        } else if (now === 'save') {
+          saved = synced
+        } else {
+          running.writer.close()
+          running = await recovered(saved.mark)
+          next = saved.next
+          synced = saved
+        }
+      }
+      await running.write('t', { n: next })
+      await running.write('u', { n: next + 1 })
+      running.writer.close()
+      expect([...numbers('t'), ...numbers('u')].sort((a, b) => a - b)).toEqual(upTo(next + 2).map(({ n }) => n))
+    }),
+    { numRuns: 40 },
+  )
+})
+
+describe('a job that is killed', () => {
+  const script = fileURLToPath(new URL('../../helpers/sqlite-job.ts', import.meta.url))
+  const args = (events: number, point = '', times = 1) => {
+    const state = join(folder, 'state.json')
+    return ['--import', 'tsx', script, file, state, String(events), point, String(times)]
+  }
+  const finish = (events: number) => {
+    expect(spawnSync(process.execPath, args(events), { stdio: ['ignore', 'ignore', 'inherit'] }).status).toBe(0)
+    expect(numbers('t0')).toEqual(upTo(events / 2).map(({ n }) => 2 * n))
+    expect(numbers('t1')).toEqual(upTo(events / 2).map(({ n }) => 2 * n + 1))
+  }
+
+  test('at each point has written each event once', () => {
+    const points = [
+      'when it has begun',
+      'after a write',
+      'after a sync',
+      'before the state is saved',
+      'after the state is saved',
+    ]
+    for (const [index, point] of points.entries()) {
+      const times = index === 0 ? 1 : 2
+      const { signal } = spawnSync(process.execPath, args(2000, point, times), {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+      expect([point, signal]).toEqual([point, 'SIGKILL'])
+    }
+    finish(2000)
+  })
+
+  test('in the middle of its work has written each event once', async () => {
+    const events = 20_000
+    for (const lines of [1, 12, 30, 31]) {
+      const child = spawn(process.execPath, args(events), { stdio: ['ignore', 'pipe', 'inherit'] })
+      const exited = once(child, 'exit')
+      let text = ''
+      child.stdout.on('data', (data) => {
+        text += data
+        // It goes on meanwhile: where in its work the kill finds it is left to chance.
+        if (text.split('\n').length > lines) child.kill('SIGKILL')
+      })
+      expect((await exited)[1]).toBe('SIGKILL')
+    }
+    finish(events)
+  })
+})

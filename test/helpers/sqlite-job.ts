@@ -1,0 +1,64 @@
+// A job that writes numbered events into SQLite and keeps its state in a file, as the engine does; it kills itself at a
+// named point. Arguments: the SQLite file, the file of the state, how many events, the point (or none), which time.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { outputSqlite } from '../../src/actions/output/output_sqlite.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { ArrivalTimeline } from '../../src/core/timeline.ts'
+import { silent } from './run-pipeline.ts'
+
+const [database = '', stateFile = '', events = '', point = '', times = '1'] = process.argv.slice(2)
+const batch = 70
+
+const built = outputSqlite.build(
+  { filename: database, table: 't{parity}' },
+  {
+    pipeline: 'p',
+    label: 'o',
+    clock: systemClock,
+    time: new ArrivalTimeline(systemClock),
+    log: silent,
+    deadLetter: (_, error) => {
+      throw error
+    },
+    countError() {},
+    count() {},
+  },
+)
+if (built.kind !== 'output') throw new Error('output_sqlite is an output')
+const { action } = built
+
+let left = Number(times)
+function reach(name: string): void {
+  if (name === point && --left === 0) process.kill(process.pid, 'SIGKILL')
+}
+
+function save(mark: unknown, next: number): void {
+  writeFileSync(`${stateFile}.new`, JSON.stringify({ mark, next }))
+  reach('before the state is saved')
+  renameSync(`${stateFile}.new`, stateFile)
+}
+
+const state = existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, 'utf8')) : { next: 0 }
+await action.recover?.(state.mark)
+// Before the first row, so that there is a mark to go back to.
+if (state.mark === undefined) save(await action.sync?.(), 0)
+reach('when it has begun')
+let { next } = state
+let writes = 0
+while (next < Number(events)) {
+  const end = Math.min(next + batch, Number(events))
+  const rows = Array.from({ length: end - next }, (_, i) => {
+    const n = next + i
+    return { tag: 't', timestamp: n, record: { n, parity: n % 2, ...(n % 3 === 0 ? { third: 'x' } : {}) } }
+  })
+  await action.write(rows)
+  next = end
+  console.log(next)
+  reach('after a write')
+  if (++writes % 3 !== 0 && next < Number(events)) continue
+  const mark = await action.sync?.()
+  reach('after a sync')
+  save(mark, next)
+  reach('after the state is saved')
+}
+await action.close?.()
