@@ -140,7 +140,7 @@ export class Safekeeping {
       const buffers = this.#allBuffered().map((buffer) => buffer.cut())
       const memories = this.#changedMemories()
       const timelines = this.#timelines()
-      await this.#save(state, { memories, timelines, buffers })
+      await this.#save(state, { memories, timelines, buffers }, this.#noMarks(state))
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
     }
@@ -159,12 +159,28 @@ export class Safekeeping {
     }
   }
 
-  async #save(state: PipelineState, change: Omit<StateChange, 'marks' | 'positions'>): Promise<void> {
+  /**
+   * Everything written is committed, and nothing has to be undone at the next start: whoever writes to the targets until
+   * then, feedoo without this state too, loses nothing by an old mark.
+   */
+  #noMarks(state: PipelineState): StateChange['marks'] {
+    const marks = new Map<string, Position>()
+    for (const key of this.#direct.keys()) {
+      marks.set(key, Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null])))
+    }
+    return marks
+  }
+
+  async #save(
+    state: PipelineState,
+    change: Omit<StateChange, 'marks' | 'positions'>,
+    marks = this.#marks(),
+  ): Promise<void> {
     clearInterval(this.#later)
     this.#later = undefined
     const positions = new Map(this.#unsaved)
     this.#unsaved.clear()
-    await state.save({ ...change, marks: this.#marks(), positions })
+    await state.save({ ...change, marks, positions })
   }
 
   #saveLater(state: PipelineState): void {

@@ -2,12 +2,15 @@
 // named point. Arguments: the SQLite file, the file of the state, how many events, the point (or none), which time.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { outputSqlite } from '../../src/actions/output/output_sqlite.ts'
+import type { Position } from '../../src/core/action.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { ArrivalTimeline } from '../../src/core/timeline.ts'
 import { silent } from './run-pipeline.ts'
 
 const [database = '', stateFile = '', events = '', point = '', times = '1'] = process.argv.slice(2)
 const batch = 70
+const state = existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, 'utf8')) : { marks: {}, next: 0 }
+const marks: Position = state.marks
 
 const built = outputSqlite.build(
   { filename: database, table: 't{parity}' },
@@ -17,6 +20,7 @@ const built = outputSqlite.build(
     clock: systemClock,
     time: new ArrivalTimeline(systemClock),
     log: silent,
+    intend: (marks) => save(marks, 0),
     deadLetter: (_, error) => {
       throw error
     },
@@ -32,16 +36,14 @@ function reach(name: string): void {
   if (name === point && --left === 0) process.kill(process.pid, 'SIGKILL')
 }
 
-function save(mark: unknown, next: number): void {
-  writeFileSync(`${stateFile}.new`, JSON.stringify({ mark, next }))
+function save(changed: Position, next: number): void {
+  Object.assign(marks, changed)
+  writeFileSync(`${stateFile}.new`, JSON.stringify({ marks, next }))
   reach('before the state is saved')
   renameSync(`${stateFile}.new`, stateFile)
 }
 
-const state = existsSync(stateFile) ? JSON.parse(readFileSync(stateFile, 'utf8')) : { next: 0 }
-await action.recover?.(state.mark)
-// Before the first row, so that there is a mark to go back to.
-if (state.mark === undefined) save(await action.sync?.(), 0)
+await action.recover?.(new Map(Object.entries(marks)))
 reach('when it has begun')
 let { next } = state
 let writes = 0
@@ -56,7 +58,8 @@ while (next < Number(events)) {
   console.log(next)
   reach('after a write')
   if (++writes % 3 !== 0 && next < Number(events)) continue
-  const mark = await action.sync?.()
+  const mark = action.mark?.() ?? {}
+  await action.sync?.()
   reach('after a sync')
   save(mark, next)
   reach('after the state is saved')

@@ -88,7 +88,8 @@ export const outputSqlite = defineAction({
     })
     const add = createRowMaker({ timeKey: time_key, fields, maxColumns: max_columns })
     return {
-      recover: (mark) => writer.recover(mark),
+      recover: (marks) => writer.recover(marks),
+      mark: () => writer.mark(),
       write: createSeriesWriter<TableRows>({
         table: compileTableName(table, tableNameRules),
         timeKey: time_key,
@@ -98,10 +99,7 @@ export const outputSqlite = defineAction({
         add,
         write: (groups) => writer.write(groups),
       }),
-      // A mark must not take in what is written while its sync waits.
-      get writesDuringSync() {
-        return !writer.marks
-      },
+      writesDuringSync: true,
       sync: () => writer.sync(),
       async close() {
         writer.close()

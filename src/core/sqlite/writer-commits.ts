@@ -20,7 +20,7 @@ const prunedNumber = -1
 
 const maxRowNumber = 2n ** 63n - 1n
 
-/** What `sync` returns: the rows of these commits are wanted, and what the same writer inserted later is not. */
+/** A mark: the rows of these commits are wanted, and what the same writer inserted later is not. */
 const markSchema = z.object({ writer: z.uuid(), commit: z.int().min(0) })
 
 interface Range {
@@ -54,11 +54,17 @@ export class Commits {
     this.#number = (saved.data?.commit ?? 0) + 1
   }
 
-  /** Ends the commit: what comes now belongs to the next one. Returns the mark. */
-  next(): Json {
-    const mark = { writer: this.#writer, commit: this.#number++ }
+  /** The mark of everything before this commit. */
+  get before(): Json {
+    return { writer: this.#writer, commit: this.#number - 1 }
+  }
+
+  /** Ends the commit: what comes now belongs to the next one. Returns the mark; undefined when nothing was inserted. */
+  next(): Json | undefined {
+    if (!this.#kept.has(this.#number)) return undefined
+    this.#number++
     this.#last.clear()
-    return mark
+    return this.before
   }
 
   /**

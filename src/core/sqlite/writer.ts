@@ -3,7 +3,7 @@ import { closeSync, openSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Database, Statement } from 'better-sqlite3'
-import type { ActionContext, Json } from '../action.ts'
+import type { ActionContext, Marks, Position } from '../action.ts'
 import { FeedooError, messageOf, systemCode } from '../errors.ts'
 import type { Event } from '../event.ts'
 import { makeFolders } from '../make-folders.ts'
@@ -19,10 +19,12 @@ export interface SqliteWriterOptions {
   timeColumn: string
   /** Columns of a table at most. */
   maxColumns: number
-  context: Pick<ActionContext, 'deadLetter' | 'log'>
+  context: Pick<ActionContext, 'deadLetter' | 'log' | 'intend'>
 }
 
 const inMemory = ':memory:'
+/** Under which the mark is kept. */
+const markKey = 'commit'
 const fileMode = 0o640
 const folderMode = 0o750
 
@@ -53,19 +55,12 @@ export class SqliteWriter {
   #commits: Commits | undefined
   /** Rows of an earlier run are still to be deleted. */
   #undo = false
-  /** The mark of a sync that has not succeeded: a second try must not mean more. */
-  #mark: Json | undefined
   /** The batch in hand, in transactions that are still to be done. */
   #groups: Map<string, TableRows> | undefined
   #jobs: Slice[][] = []
 
   constructor(options: SqliteWriterOptions) {
     this.#options = options
-  }
-
-  /** Whether `sync` returns marks: whether there is durable state. */
-  get marks(): boolean {
-    return this.#commits !== undefined
   }
 
   /**
@@ -97,11 +92,14 @@ export class SqliteWriter {
     this.#groups = undefined
   }
 
-  /** Durable state begins: from now on it is noted what belongs to which commit, and what came after `mark` is deleted. */
-  async recover(mark: Json | undefined): Promise<void> {
+  /** Durable state begins: from now on it is noted what belongs to which commit, and what came after the mark is deleted. */
+  async recover(marks: Marks): Promise<void> {
     if (this.#options.path === inMemory) return
+    const mark = marks.get(markKey)
     this.#commits = new Commits(mark)
     this.#undo = mark !== undefined
+    // Before the first row: what comes before the first commit belongs to nobody else.
+    if (mark === undefined) this.#options.context.intend?.({ [markKey]: this.#commits.before })
     try {
       if (this.#undo) await this.#connect()
     } catch (error) {
@@ -110,9 +108,14 @@ export class SqliteWriter {
     }
   }
 
+  /** How far it has written; what comes now belongs to the next commit. */
+  mark(): Position {
+    const mark = this.#commits?.next()
+    return mark === undefined ? {} : { [markKey]: mark }
+  }
+
   /** Resolves when what was written before the call would survive a power cut. */
-  async sync(): Promise<Json | undefined> {
-    this.#mark ??= this.#commits?.next()
+  async sync(): Promise<void> {
     const { path } = this.#options
     const connection = this.#connection
     if (path !== inMemory && connection !== undefined) {
@@ -125,9 +128,6 @@ export class SqliteWriter {
         throw this.#failure(cause)
       }
     }
-    const mark = this.#mark
-    this.#mark = undefined
-    return mark
   }
 
   close(): void {

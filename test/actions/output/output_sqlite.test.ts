@@ -7,7 +7,7 @@ import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import pino from 'pino'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Json } from '../../../src/core/action.ts'
+import type { Json, Marks, Position } from '../../../src/core/action.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import type { PipelineState } from '../../../src/core/state/pipeline-state.ts'
 import { input } from '../../helpers/actions.ts'
@@ -449,17 +449,27 @@ test.skipIf(disk === undefined)(
 )
 
 test('under durable state each saved commit goes back to exactly the events it covers', async () => {
-  const saved: { mark: Json | undefined; next: Json | undefined; copy: string }[] = []
+  const saved: { marks: Marks; next: Json | undefined; copy: string }[] = []
+  const known = new Map<string, Json>()
+  const keep = (marks: Position) => {
+    for (const key of Object.keys(marks)) known.set(key, marks[key] ?? null)
+  }
   const state: PipelineState = {
+    id: 'test',
+    isDurable: true,
     memory: () => [],
-    mark: () => undefined,
+    marks: () => new Map(known),
+    intend: (_, marks) => keep(marks),
+    batches: () => [],
+    lastBatch: () => 0,
     timeline: () => undefined,
-    wanted: () => true,
+    wanted: (last) => !last,
     async save({ marks, positions }) {
       const next = [...positions.values()][0]?.get('next')
       const copy = join(folder, `copy${saved.length}.sqlite`)
       for (const suffix of ['', '-wal']) copyFileSync(file + suffix, copy + suffix)
-      saved.push({ mark: [...marks.values()][0], next: next ?? saved.at(-1)?.next, copy })
+      keep([...marks.values()][0] ?? {})
+      saved.push({ marks: new Map(known), next: next ?? saved.at(-1)?.next, copy })
     },
     close() {},
   }
@@ -487,14 +497,14 @@ test('under durable state each saved commit goes back to exactly the events it c
   await pipeline.open()
   await pipeline.run(new AbortController().signal)
   other.close()
-  for (const { mark, next, copy } of saved) {
+  for (const { marks, next, copy } of saved) {
     const writer = new SqliteWriter({
       path: copy,
       timeColumn: 'timestamp',
       maxColumns: 10,
       context: { deadLetter() {}, log: silent },
     })
-    await writer.recover(mark)
+    await writer.recover(marks)
     writer.close()
     file = copy
     expect(rowsOf('t', 'n')).toEqual(Array.from({ length: Number(next) }, (_, n) => ({ n })))

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Json } from '../../../src/core/action.ts'
+import type { Marks, Position } from '../../../src/core/action.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import { createRowMaker, type TableRows } from '../../../src/core/sqlite/writer-rows.ts'
@@ -22,18 +22,28 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 /** A writer with what it has set aside. */
-function makeWriter() {
+function makeWriter(saved: Marks = new Map()) {
   const letters: Event[] = []
+  const marks = new Map(saved)
+  function keep(changed: Position): void {
+    for (const key of Object.keys(changed)) marks.set(key, changed[key] ?? null)
+  }
   const writer = new SqliteWriter({
     path: file,
     timeColumn: 'timestamp',
     maxColumns: 100,
-    context: { deadLetter: (event) => void letters.push(event), log: silent },
+    context: { deadLetter: (event) => void letters.push(event), log: silent, intend: keep },
   })
   const add = createRowMaker({ timeKey: undefined, fields: undefined, maxColumns: 100 })
   return {
     writer,
     letters,
+    /** As the engine does: the marks that it saves. */
+    async commit(): Promise<Marks> {
+      keep(writer.mark())
+      await writer.sync()
+      return new Map(marks)
+    },
     async write(table: string, ...records: Record<string, unknown>[]): Promise<void> {
       const rows: TableRows = { table, runs: [] }
       for (const record of records) add(rows, { tag: 't', timestamp: 1, record })
@@ -56,27 +66,28 @@ const numbers = (table = 't') =>
 const count = (table: string) => inFile((db) => db.prepare(`SELECT count(*) FROM "${table}"`).pluck().get())
 const upTo = (end: number, from = 0) => Array.from({ length: end - from }, (_, i) => ({ n: from + i }))
 
-/** A writer that begins at a mark, as after a crash of the one before. */
-async function recovered(mark: Json | undefined) {
-  const made = makeWriter()
-  await made.writer.recover(mark)
+/** A writer that begins at its marks, as after a crash of the one before. */
+async function recovered(marks: Marks = new Map()) {
+  const made = makeWriter(marks)
+  await made.writer.recover(marks)
   return made
 }
 
 test('without durable state nothing is noted', async () => {
   const { writer, write } = makeWriter()
   await write('t', ...upTo(3))
-  expect(await writer.sync()).toBe(undefined)
+  await writer.sync()
+  expect(writer.mark()).toEqual({})
   writer.close()
   expect(inFile((db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all())).not.toContain('_feedoo_commits')
 })
 
 describe('rows written after the mark are deleted', () => {
   test('when the writer begins, and only they', async () => {
-    const first = await recovered(undefined)
+    const first = await recovered()
     await first.write('t', ...upTo(100))
     await first.write('u', ...upTo(5))
-    const mark = await first.writer.sync()
+    const mark = await first.commit()
     await first.write('t', ...upTo(200, 100))
     // Another program, in between.
     inFile((db) => db.exec('INSERT INTO t (n) VALUES (-1)'))
@@ -97,11 +108,11 @@ describe('rows written after the mark are deleted', () => {
   })
 
   test('from the mark that was saved, though there were later ones', async () => {
-    const { writer, write } = await recovered(undefined)
-    const marks: (Json | undefined)[] = []
+    const { writer, write, commit } = await recovered()
+    const marks: Marks[] = []
     for (let n = 0; n < 20; n++) {
       await write('t', { n })
-      marks.push(await writer.sync())
+      marks.push(await commit())
     }
     await write('t', { n: 20 })
     writer.close()
@@ -112,15 +123,15 @@ describe('rows written after the mark are deleted', () => {
   })
 
   test('but none of another output, and none without a mark', async () => {
-    const one = await recovered(undefined)
-    const mark = await one.writer.sync()
-    const other = await recovered(undefined)
+    const one = await recovered()
+    const mark = await one.commit()
+    const other = await recovered()
     await other.write('t', { n: 1 })
     await one.write('t', { n: 2 })
     await other.write('t', { n: 3 })
     one.writer.close()
     other.writer.close()
-    ;(await recovered(undefined)).writer.close()
+    ;(await recovered()).writer.close()
     expect(numbers()).toEqual([1, 2, 3])
     ;(await recovered(mark)).writer.close()
     expect(numbers()).toEqual([1, 3])
@@ -142,8 +153,8 @@ describe('rows written after the mark are deleted', () => {
   ])('in a table that was there, %s', async (_, schema, values) => {
     inFile((db) => db.exec(schema))
     const before = count('t')
-    const first = await recovered(undefined)
-    const mark = await first.writer.sync()
+    const first = await recovered()
+    const mark = await first.commit()
     await first.write('t', ...values.map((n) => ({ n })))
     await first.write('t', { n: 1000 })
     first.writer.close()
@@ -154,8 +165,8 @@ describe('rows written after the mark are deleted', () => {
   })
 
   test('before the next write, when the file is locked at first', async () => {
-    const first = await recovered(undefined)
-    const mark = await first.writer.sync()
+    const first = await recovered()
+    const mark = await first.commit()
     await first.write('t', { n: 1 })
     first.writer.close()
     const holder = new Database(file)
@@ -172,7 +183,7 @@ describe('rows written after the mark are deleted', () => {
 
 test('a table that numbers its rows in no way is refused under durable state', async () => {
   inFile((db) => db.exec('CREATE TABLE t (n PRIMARY KEY) WITHOUT ROWID'))
-  const { writer, write, letters } = await recovered(undefined)
+  const { writer, write, letters } = await recovered()
   await write('t', { n: 1 })
   await write('u', { n: 2 })
   writer.close()
@@ -181,18 +192,18 @@ test('a table that numbers its rows in no way is refused under durable state', a
 })
 
 test('what is noted is bounded, and what a saved commit needs stays', async () => {
-  const { writer, write } = await recovered(undefined)
-  let mark: Json | undefined
-  for (let commit = 0; commit < 60; commit++) {
+  const { writer, write, commit } = await recovered()
+  let mark: Marks | undefined
+  for (let number = 0; number < 60; number++) {
     const groups = new Map<string, TableRows>()
     const add = createRowMaker({ timeKey: undefined, fields: ['n'], maxColumns: 100 })
     for (let table = 0; table < 500; table++) {
       const rows: TableRows = { table: `t${table}`, runs: [] }
-      add(rows, { tag: 't', timestamp: 1, record: { n: commit } })
+      add(rows, { tag: 't', timestamp: 1, record: { n: number } })
       groups.set(rows.table, rows)
     }
     await writer.write(groups)
-    if (commit < 58) mark = await writer.sync()
+    if (number < 58) mark = await commit()
   }
   await write('t0', { n: 60 })
   writer.close()
@@ -206,8 +217,8 @@ test('whatever is written, synced, saved and lost: each event is there once', as
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
-      let running = await recovered(undefined)
-      let synced = { mark: await running.writer.sync(), next: 0 }
+      let running = await recovered()
+      let synced = { mark: await running.commit(), next: 0 }
       let saved = synced
       let next = 0
       for (const now of steps) {
@@ -216,7 +227,7 @@ test('whatever is written, synced, saved and lost: each event is there once', as
           await running.write(now === 'other' ? 'u' : 't', ...upTo(end, next))
           next = end
         } else if (now === 'sync') {
-          synced = { mark: await running.writer.sync(), next }
+          synced = { mark: await running.commit(), next }
         } else if (now === 'save') {
           saved = synced
         } else {
