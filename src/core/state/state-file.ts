@@ -37,6 +37,8 @@ export type Durability = 'disk' | 'system' | 'unsafe'
 export interface StateFileOptions {
   pipeline: string
   durability: Durability
+  /** The fingerprint of its configuration, saved with each commit. */
+  configuration?: string
   /** The same for all threads of a process, and for no other process. */
   instance: string
   /** Whom new files are to belong to, when this process may give them away. */
@@ -55,6 +57,8 @@ export class StateFile {
   readonly path: string
   /** Made with the file: a mark in an output's target is worth something with the same file only. */
   readonly id: string
+  /** The fingerprint of the configuration under which the pipeline's last commit was made, if there was one. */
+  readonly madeUnder: string | undefined
   readonly #options: StateFileOptions
   readonly #database: Database.Database
   readonly #unlock: () => void
@@ -117,6 +121,7 @@ export class StateFile {
       this.#sql = sql
       this.id = sql.id.get() ?? ''
       this.#seq = sql.seq.get(pipeline) ?? 0
+      this.madeUnder = sql.configuration.get(pipeline)
       const memories = sql.memories.all(pipeline)
       this.#memories = new Map(memories.map(({ action, format, last }) => [action, { format, next: last + 1 }]))
       this.#transaction = database.transaction((change: StateChange) => this.#write(change)).immediate
@@ -214,7 +219,7 @@ export class StateFile {
 
   #write(change: StateChange): Map<string, Known> {
     const sql = this.#sql
-    const { pipeline, clock } = this.#options
+    const { pipeline, clock, configuration = '' } = this.#options
     const written = new Map<string, Known>()
     for (const { action, format, segment, keep } of change.memories) {
       const known = this.#memories.get(action)
@@ -238,7 +243,7 @@ export class StateFile {
       }
     }
     for (const [name, state] of change.timelines) sql.setTimeline.run(pipeline, name, JSON.stringify(state))
-    sql.count.run(pipeline, clock.now())
+    sql.count.run(pipeline, clock.now(), configuration)
     return written
   }
 
