@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The `feedoo` command: arguments in, exit code out.
 import './core/regexp-engine.ts'
+import { once } from 'node:events'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
 import type { ReplayCommand } from './cli/replay.ts'
@@ -142,6 +143,29 @@ program
     end(registry === undefined ? 2 : initCommand(directory, registry, write, writeError))
   })
 
+const state = program
+  .command('state')
+  .description('look at what the state files hold, also while feedoo runs; nothing is changed')
+for (const [what, description] of [
+  ['show', 'in short: commits, positions, keys of the rules, what waits in buffers'],
+  ['export', 'all of it, as JSON lines'],
+  ['check', 'read all of it: is it whole?'],
+] as const) {
+  state
+    .command(what)
+    .description(description)
+    .argument('[file]', 'a state file, or a copy of one')
+    .option('-c, --config <file>', `all state files of this configuration; without FILE, that is ${defaultFile}`)
+    .option('--pipeline <name>', 'only what belongs to this pipeline')
+    .option('--json', 'as data, a file a line', false)
+    .action(async (file: string | undefined, options: { config?: string; pipeline?: string; json: boolean }) => {
+      const from = fileOrConfig(file, options.config)
+      if (from === undefined) return end(2)
+      const { stateCommand } = await import('./cli/state.ts')
+      end(await stateCommand({ ...options, what, from }, writeOut, writeError))
+    })
+}
+
 try {
   await program.parseAsync()
 } catch (error) {
@@ -170,6 +194,17 @@ function configFile(given: string | undefined, option: string | undefined): stri
   return undefined
 }
 
+/** What a command looks at: a file of ours, or what a configuration names. */
+function fileOrConfig(
+  file: string | undefined,
+  config: string | undefined,
+): { file: string } | { config: string } | undefined {
+  if (file === undefined) return { config: config ?? defaultFile }
+  if (config === undefined) return { file }
+  writeError(`feedoo: there are a file, ${file}, and a configuration, ${config}; give one\n`)
+  return undefined
+}
+
 async function registryOf(config: string | undefined): Promise<Registry | undefined> {
   const { builtinActions, load } = await import('./cli/load.ts')
   if (config === undefined) return loadActions([builtinActions])
@@ -179,6 +214,11 @@ async function registryOf(config: string | undefined): Promise<Registry | undefi
 
 function write(text: string): void {
   process.stdout.write(text)
+}
+
+/** Comes back when there is room for more. */
+async function writeOut(text: string): Promise<void> {
+  if (!process.stdout.write(text)) await once(process.stdout, 'drain')
 }
 
 function writeError(text: string): void {
