@@ -62,8 +62,12 @@ export function identityText(value: unknown): string {
   }
 }
 
+/** Characters of the shortest text that V8 makes as a slice of another one. */
+const shortestSlice = 13
+
 /** A copy of a text that holds no larger text in memory, as a slice does. */
 export function copyText(text: string): string {
+  if (text.length < shortestSlice) return text
   const copy = Buffer.from(text, 'latin1').toString('latin1')
   return copy === text ? copy : Buffer.from(text, 'utf16le').toString('utf16le')
 }

@@ -107,10 +107,7 @@ class Tracker {
   /** Whether anything has changed. */
   collect(): boolean {
     const { keys } = this.#section
-    const dirty: number[] = []
-    for (let slot = keys.newest; slot !== none && keys.sightAt(slot) > this.#saved; slot = keys.olderThan(slot)) {
-      dirty.push(slot)
-    }
+    const dirty = keys.seenAfter(this.#saved)
     for (const slot of this.touched) {
       if (keys.sightAt(slot) <= this.#saved) dirty.push(slot)
     }

@@ -1,5 +1,6 @@
 // The keys a rule knows: a slot number for each, columns of numbers by slot, and which key was unseen for longest.
 import { copyText, type Key } from './identity.ts'
+import { Sights } from './sights.ts'
 
 /**
  * One number a slot (or some, side by side, for a `width` above 1), in an array that is replaced when it grows: read `data`
@@ -8,6 +9,22 @@ import { copyText, type Key } from './identity.ts'
 export interface Column<Data extends Float64Array | Int32Array> {
   data: Data
 }
+
+/**
+ * What every event needs of a slot, in 64 bytes, which the processor fetches in one go: rows of 8 doubles, or 16 integers in
+ * the same place. The first double is the table's own; the others are for one user, and 0 for a new key. The arrays are
+ * replaced when they grow: read them anew each time.
+ */
+export interface Rows {
+  doubles: Float64Array
+  ints: Int32Array
+}
+
+export const rowDoubles = 8
+export const rowInts = 16
+
+/** Place in a row: a number that grows with each sight; 0 for a free slot. */
+const sightAt = 0
 
 export interface KeyTableOptions {
   /** Keys at most; beyond them the key longest unseen is forgotten. */
@@ -31,13 +48,10 @@ export class KeyTable {
   readonly #grow: ((capacity: number) => void)[] = []
   readonly #clear: ((slot: number) => void)[] = []
   #capacity = 16
-  /** Two numbers a slot: which was seen just after it, and which just before. A list from the newest to the oldest. */
-  readonly #links = this.int32(none, 2)
-  /** A number that grows with each sight: 0 for a free slot. Saved, so that the order outlives a restart. */
-  readonly #sight = this.float64(0)
+  readonly rows: Rows = makeRows(this.#capacity)
+  /** Saved with each key, so that the order outlives a restart. */
   #sights = 0
-  #newest = none
-  #oldest = none
+  readonly #order = new Sights((slot) => this.sightAt(slot))
 
   constructor(options: KeyTableOptions) {
     this.#options = options
@@ -67,6 +81,11 @@ export class KeyTable {
     return this.#column((length) => new Int32Array(length), empty, width)
   }
 
+  /** Calls back for each new key, with its slot. */
+  whenNew(start: (slot: number) => void): void {
+    this.#clear.push(start)
+  }
+
   /** The slot of a key, or `none`. It is not seen by that. */
   find(key: Key): number {
     return this.#slots.get(key) ?? none
@@ -76,8 +95,9 @@ export class KeyTable {
   see(key: Key): number {
     let slot = this.#slots.get(key)
     if (slot === undefined) slot = this.#add(key)
-    else if (slot !== this.#newest) this.#toFront(slot)
-    this.#sight.data[slot] = ++this.#sights
+    const sight = ++this.#sights
+    this.#order.add(slot, sight)
+    this.rows.doubles[rowDoubles * slot + sightAt] = sight
     return slot
   }
 
@@ -86,25 +106,19 @@ export class KeyTable {
   }
 
   sightAt(slot: number): number {
-    return this.#sight.data[slot] ?? 0
+    return this.rows.doubles[rowDoubles * slot + sightAt] ?? 0
   }
 
-  /** The slot seen last, or `none`. */
-  get newest(): number {
-    return this.#newest
-  }
-
-  /** The slot seen last before this one was, or `none`. */
-  olderThan(slot: number): number {
-    return this.#links.data[2 * slot + 1] ?? none
+  /** The slots seen after a sight, the newest first. */
+  seenAfter(sight: number): number[] {
+    return this.#order.after(sight)
   }
 
   delete(slot: number): void {
     this.#options.forget?.(slot)
     this.#slots.delete(this.keyAt(slot))
-    this.#unlink(slot)
     this.#keys[slot] = undefined
-    this.#sight.data[slot] = 0
+    this.rows.doubles[rowDoubles * slot + sightAt] = 0
     this.#free.push(slot)
     this.#options.count?.(-1)
   }
@@ -112,27 +126,23 @@ export class KeyTable {
   /** Puts back a key as it was saved. After the last one comes `restored`. */
   restore(key: Key, sight: number): number {
     const slot = this.#take(key)
-    this.#sight.data[slot] = sight
+    this.rows.doubles[rowDoubles * slot + sightAt] = sight
     this.#sights = Math.max(this.#sights, sight)
     return slot
   }
 
   /** Puts the keys in the order in which they were seen; forgets those that are too many now. */
   restored(): void {
-    const sight = this.#sight.data
-    const order = Int32Array.from(this.#slots.values()).sort((a, b) => (sight[a] ?? 0) - (sight[b] ?? 0))
-    this.#newest = none
-    this.#oldest = none
-    for (const slot of order) this.#link(slot)
+    const order = Int32Array.from(this.#slots.values()).sort((a, b) => this.sightAt(a) - this.sightAt(b))
+    this.#order.clear()
+    for (const slot of order) this.#order.add(slot, this.sightAt(slot))
     while (this.#slots.size > this.#options.maxKeys) this.#forgetOldest()
   }
 
   #add(key: Key): number {
     if (this.#slots.size >= this.#options.maxKeys) this.#forgetOldest()
     // What is looked up may be a slice of a long text, which it would keep in memory.
-    const slot = this.#take(typeof key === 'string' ? copyText(key) : key)
-    this.#link(slot)
-    return slot
+    return this.#take(typeof key === 'string' ? copyText(key) : key)
   }
 
   #take(key: Key): number {
@@ -140,6 +150,7 @@ export class KeyTable {
     if (slot === this.#capacity) this.#enlarge()
     this.#keys[slot] = key
     this.#slots.set(key, slot)
+    this.rows.doubles.fill(0, rowDoubles * slot, rowDoubles * (slot + 1))
     for (const clear of this.#clear) clear(slot)
     this.#options.count?.(1)
     return slot
@@ -147,37 +158,14 @@ export class KeyTable {
 
   #forgetOldest(): void {
     this.#options.overflow?.()
-    this.delete(this.#oldest)
-  }
-
-  #toFront(slot: number): void {
-    this.#unlink(slot)
-    this.#link(slot)
-  }
-
-  /** As the newest. */
-  #link(slot: number): void {
-    const links = this.#links.data
-    const before = this.#newest
-    links[2 * slot] = none
-    links[2 * slot + 1] = before
-    if (before === none) this.#oldest = slot
-    else links[2 * before] = slot
-    this.#newest = slot
-  }
-
-  #unlink(slot: number): void {
-    const links = this.#links.data
-    const newer = links[2 * slot] ?? none
-    const older = links[2 * slot + 1] ?? none
-    if (newer === none) this.#newest = older
-    else links[2 * newer + 1] = older
-    if (older === none) this.#oldest = newer
-    else links[2 * older] = newer
+    this.delete(this.#order.oldest())
   }
 
   #enlarge(): void {
     this.#capacity *= 2
+    const { doubles } = this.rows
+    Object.assign(this.rows, makeRows(this.#capacity))
+    this.rows.doubles.set(doubles)
     for (const grow of this.#grow) grow(this.#capacity)
   }
 
@@ -197,4 +185,9 @@ export class KeyTable {
     })
     return column
   }
+}
+
+function makeRows(slots: number): Rows {
+  const doubles = new Float64Array(rowDoubles * slots)
+  return { doubles, ints: new Int32Array(doubles.buffer) }
 }

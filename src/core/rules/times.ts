@@ -1,15 +1,17 @@
 // For each slot the times in its window, sorted, in a ring: compact, and no work that grows with the window.
-import type { Column, KeyTable } from './keys.ts'
+import { Arena, pageLength, pageShift } from './arena.ts'
+import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
-/** Doubles in a page. Larger rings have a page of their own. */
-const pageLength = 65_536
-const pageShift = 16
-/** No ring begins there. */
-const noRing = 0
-/** Places of the other three of a slot's numbers. */
-const powerAt = 1
-const headAt = 2
-const countAt = 3
+/** Places in a row. */
+const newestAt = 2
+const ringAt = 6
+const powerAt = 7
+const headAt = 8
+const countAt = 9
+/** A ring of two has its place in the row itself: most keys need no more, and no other memory is touched for them. */
+const inRowAt = 6
+/** What stands in place of its ring: no ring of the arena is 0. */
+const inRow = 0
 
 export interface TimesOptions {
   /** Seconds. */
@@ -23,31 +25,24 @@ export interface TimesOptions {
 /** Windows of times: (newest - timeframe, newest], where newest is the highest time that a key has seen. */
 export class Times {
   readonly #options: TimesOptions
-  readonly #newest: Column<Float64Array>
-  /**
-   * Four numbers a slot, side by side because they are wanted together: where its ring begins, over all pages; the ring's
-   * length as a power of two; its first place; how many times it holds.
-   */
-  readonly #rings: Column<Int32Array>
-  /** The first is not used, so that no ring is 0. */
-  readonly #pages: Float64Array[] = [new Float64Array(0)]
-  /** Free rings by power of two. */
-  readonly #free: number[][] = []
-  /** What is left of the page that small rings are cut from. */
-  #next = 0
-  #end = 0
+  /** Of a slot's row: the newest time; where its ring begins, over all pages; its length as a power of two; its first place; its times. */
+  readonly #rows: Rows
+  readonly #arena = new Arena()
 
   constructor(keys: KeyTable, options: TimesOptions) {
     this.#options = options
-    this.#newest = keys.float64(Number.NEGATIVE_INFINITY)
-    this.#rings = keys.int32(noRing, 4)
+    this.#rows = keys.rows
+    keys.whenNew((slot) => {
+      this.#rows.doubles[rowDoubles * slot + newestAt] = Number.NEGATIVE_INFINITY
+      this.#rows.ints[rowInts * slot + powerAt] = 1
+    })
   }
 
   /** Adds a time. True when the window is full: it is empty then. Undefined when the time is too old for it. */
   add(slot: number, time: number): boolean | undefined {
-    const newest = this.#newest.data[slot] ?? 0
+    const newest = this.#rows.doubles[rowDoubles * slot + newestAt] ?? 0
     if (time > newest) {
-      this.#newest.data[slot] = time
+      this.#rows.doubles[rowDoubles * slot + newestAt] = time
       this.#expire(slot, time - this.#options.timeframe)
       return this.#insert(slot, time, true)
     }
@@ -58,14 +53,14 @@ export class Times {
 
   /** The time that so many of the slot's are not older than, counted from 1; -Infinity when there are not so many. */
   fromNewest(slot: number, nth: number): number {
-    const count = this.#rings.data[4 * slot + countAt] ?? 0
+    const count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     return nth > count ? Number.NEGATIVE_INFINITY : this.#at(slot, count - nth)
   }
 
   /** How many times of the slot are later than a moment. */
   countAfter(slot: number, moment: number): number {
     let low = 0
-    let high = this.#rings.data[4 * slot + countAt] ?? 0
+    let high = this.#rows.ints[rowInts * slot + countAt] ?? 0
     const count = high
     while (low < high) {
       const middle = (low + high) >> 1
@@ -76,17 +71,17 @@ export class Times {
   }
 
   newest(slot: number): number {
-    return this.#newest.data[slot] ?? 0
+    return this.#rows.doubles[rowDoubles * slot + newestAt] ?? 0
   }
 
   /** The times of a slot, from the oldest on. */
   times(slot: number): number[] {
-    return Array.from({ length: this.#rings.data[4 * slot + countAt] ?? 0 }, (_, index) => this.#at(slot, index))
+    return Array.from({ length: this.#rows.ints[rowInts * slot + countAt] ?? 0 }, (_, index) => this.#at(slot, index))
   }
 
   /** Takes over what was saved; the newest of the times if they are too many. Says how many there was no room for. */
   restore(slot: number, newest: number, times: readonly number[]): number {
-    this.#newest.data[slot] = newest
+    this.#rows.doubles[rowDoubles * slot + newestAt] = newest
     const kept = times.filter((time) => time > newest - this.#options.timeframe)
     const room = Math.min(this.#options.full - 1, this.#options.most ?? Number.POSITIVE_INFINITY)
     const fitting = room === 0 ? [] : kept.slice(-room)
@@ -96,36 +91,37 @@ export class Times {
 
   /** Gives a slot's memory back. */
   clear(slot: number): void {
-    const ring = this.#rings.data[4 * slot] ?? noRing
-    if (ring !== noRing) this.#release(ring, this.#rings.data[4 * slot + powerAt] ?? 0)
-    this.#rings.data[4 * slot] = noRing
-    this.#rings.data[4 * slot + countAt] = 0
-    this.#rings.data[4 * slot + headAt] = 0
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? inRow
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    this.#rows.ints[rowInts * slot + ringAt] = inRow
+    this.#rows.ints[rowInts * slot + powerAt] = 1
+    this.#rows.ints[rowInts * slot + countAt] = 0
+    this.#rows.ints[rowInts * slot + headAt] = 0
   }
 
   #expire(slot: number, end: number): void {
-    let count = this.#rings.data[4 * slot + countAt] ?? 0
+    let count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     if (count === 0) return
-    const ring = this.#rings.data[4 * slot] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return
-    const base = ring & (pageLength - 1)
-    const power = this.#rings.data[4 * slot + powerAt] ?? 0
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
+    const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
     const mask = (1 << power) - 1
-    let head = this.#rings.data[4 * slot + headAt] ?? 0
+    let head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     while (count > 0 && (page[base + head] ?? 0) <= end) {
       head = (head + 1) & mask
       count--
     }
-    this.#rings.data[4 * slot + headAt] = head
-    this.#rings.data[4 * slot + countAt] = count
+    this.#rows.ints[rowInts * slot + headAt] = head
+    this.#rows.ints[rowInts * slot + countAt] = count
     // A ring that was large once is given back; small ones are not worth it.
     if (power > 3 && count < mask >> 2) this.#resize(slot, power - 1)
   }
 
   #insert(slot: number, time: number, last: boolean): boolean {
     const { full, most = full } = this.#options
-    let count = this.#rings.data[4 * slot + countAt] ?? 0
+    let count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     if (count + 1 >= full) {
       this.clear(slot)
       return true
@@ -135,18 +131,15 @@ export class Times {
       this.#dropOldest(slot)
       count--
     }
-    if (this.#rings.data[4 * slot] === noRing) {
-      this.#rings.data[4 * slot + powerAt] = 0
-      this.#rings.data[4 * slot] = this.#take(0)
-    } else if (count >> (this.#rings.data[4 * slot + powerAt] ?? 0) > 0) {
-      this.#resize(slot, (this.#rings.data[4 * slot + powerAt] ?? 0) + 1)
+    if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
+      this.#resize(slot, (this.#rows.ints[rowInts * slot + powerAt] ?? 0) + 1)
     }
-    const ring = this.#rings.data[4 * slot] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return false
-    const base = ring & (pageLength - 1)
-    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
-    const head = this.#rings.data[4 * slot + headAt] ?? 0
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
+    const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
+    const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     let place = count
     if (!last) {
       // A late time is mostly little late: later ones make room from the end.
@@ -157,78 +150,39 @@ export class Times {
       }
     }
     page[base + ((head + place) & mask)] = time
-    this.#rings.data[4 * slot + countAt] = count + 1
+    this.#rows.ints[rowInts * slot + countAt] = count + 1
     return false
   }
 
   #dropOldest(slot: number): void {
-    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
-    this.#rings.data[4 * slot + headAt] = ((this.#rings.data[4 * slot + headAt] ?? 0) + 1) & mask
-    this.#rings.data[4 * slot + countAt] = (this.#rings.data[4 * slot + countAt] ?? 0) - 1
+    const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
+    this.#rows.ints[rowInts * slot + headAt] = ((this.#rows.ints[rowInts * slot + headAt] ?? 0) + 1) & mask
+    this.#rows.ints[rowInts * slot + countAt] = (this.#rows.ints[rowInts * slot + countAt] ?? 0) - 1
   }
 
   #at(slot: number, index: number): number {
-    const ring = this.#rings.data[4 * slot] ?? 0
-    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
-    const place = ((this.#rings.data[4 * slot + headAt] ?? 0) + index) & mask
-    return this.#pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
+    const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
+    const place = ((this.#rows.ints[rowInts * slot + headAt] ?? 0) + index) & mask
+    if (ring === inRow) return this.#rows.doubles[rowDoubles * slot + inRowAt + place] ?? 0
+    return this.#arena.pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
   }
 
   #resize(slot: number, power: number): void {
-    const ring = this.#rings.data[4 * slot] ?? 0
-    const from = this.#pages[ring >>> pageShift]
-    const other = this.#take(power)
-    const to = this.#pages[other >>> pageShift]
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
+    const from = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
+    const other = this.#arena.take(power)
+    const to = this.#arena.pages[other >>> pageShift]
     if (from === undefined || to === undefined) return
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const target = other & (pageLength - 1)
-    const mask = (1 << (this.#rings.data[4 * slot + powerAt] ?? 0)) - 1
-    const head = this.#rings.data[4 * slot + headAt] ?? 0
-    const count = this.#rings.data[4 * slot + countAt] ?? 0
+    const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
+    const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
+    const count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
-    this.#release(ring, this.#rings.data[4 * slot + powerAt] ?? 0)
-    this.#rings.data[4 * slot] = other
-    this.#rings.data[4 * slot + powerAt] = power
-    this.#rings.data[4 * slot + headAt] = 0
-  }
-
-  /** A ring of this power of two. */
-  #take(power: number): number {
-    const free = this.#free[power]?.pop()
-    if (free !== undefined) return free
-    const length = 1 << power
-    if (length > pageLength) return this.#newPage(length)
-    // Rings are cut from a page in any order of sizes: what is left of one is given to smaller rings.
-    while (this.#next + length > this.#end) {
-      if (this.#next === this.#end) {
-        // The first pages are small: most rules have few keys.
-        const pages = Math.min(this.#pages.length, pageShift)
-        const room = Math.max(length, Math.min(pageLength, 256 << pages))
-        this.#next = this.#newPage(room)
-        this.#end = this.#next + room
-      } else {
-        const left = 31 - Math.clz32(this.#end - this.#next)
-        this.#release(this.#next, left)
-        this.#next += 1 << left
-      }
-    }
-    const ring = this.#next
-    this.#next += length
-    return ring
-  }
-
-  #release(ring: number, power: number): void {
-    let rings = this.#free[power]
-    if (rings === undefined) {
-      rings = []
-      for (let lower = this.#free.length; lower < power; lower++) this.#free.push([])
-      this.#free[power] = rings
-    }
-    rings.push(ring)
-  }
-
-  #newPage(length: number): number {
-    this.#pages.push(new Float64Array(length))
-    return (this.#pages.length - 1) << pageShift
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    this.#rows.ints[rowInts * slot + ringAt] = other
+    this.#rows.ints[rowInts * slot + powerAt] = power
+    this.#rows.ints[rowInts * slot + headAt] = 0
   }
 }
