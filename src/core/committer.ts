@@ -28,6 +28,11 @@ export interface CommitterOptions {
   makeSafe(positions: ChangedPositions): Promise<void>
   /** Seconds; a shorter time-out of an output makes commits come sooner. */
   interval: number
+  /**
+   * Seconds from the start of one commit to that of the next, at least, while somebody waits for answers. What comes
+   * meanwhile shares the next one: under load, commits that cost something are few.
+   */
+  pause?: number
   /** Called when a commit fails: what it held is not safe, and there is no further commit. */
   failed(error: unknown): void
 }
@@ -41,6 +46,9 @@ export class Committer {
   #waiters: Waiter[] = []
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Immediate | undefined
+  #next: NodeJS.Timeout | undefined
+  /** Milliseconds of the process's clock, when the last commit began. */
+  #began = Number.NEGATIVE_INFINITY
   #running: Promise<void> | undefined
   #broken = false
 
@@ -65,7 +73,10 @@ export class Committer {
 
   #schedule(now: boolean): void {
     if (this.#running !== undefined || this.#broken) return
-    if (now) {
+    const pause = (this.#options.pause ?? 0) * 1000 - (performance.now() - this.#began)
+    if (now && pause > 0) {
+      this.#next ??= setTimeout(() => this.#start(), pause)
+    } else if (now) {
       // Not in this turn: what other connections have ready joins the same commit.
       this.#soon ??= setImmediate(() => this.#start())
     } else {
@@ -81,8 +92,10 @@ export class Committer {
   #commit(): Promise<void> {
     clearTimeout(this.#timer)
     clearImmediate(this.#soon)
+    clearTimeout(this.#next)
     this.#timer = undefined
     this.#soon = undefined
+    this.#next = undefined
     this.#running ??= this.#commitOnce().finally(() => {
       this.#running = undefined
       if (this.#waiters.length === 0) return
@@ -92,6 +105,7 @@ export class Committer {
   }
 
   async #commitOnce(): Promise<void> {
+    this.#began = performance.now()
     let waiters: Waiter[] = []
     try {
       await new Promise<void>((resolve, reject) => {
