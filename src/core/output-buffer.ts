@@ -41,6 +41,8 @@ export class OutputBuffer {
   #synced = 0
   #failing = false
   #marked: Position | undefined
+  /** Handed over to be saved. */
+  #taken: Position | undefined
 
   constructor(output: Output, options: OutputBufferOptions) {
     this.#output = output
@@ -74,9 +76,17 @@ export class OutputBuffer {
 
   /** What changed of how far the target is written, up to the last `makeSafe`. */
   takeMark(): Position | undefined {
-    const marked = this.#marked
+    this.#taken = this.#marked
     this.#marked = undefined
-    return marked
+    return this.#taken
+  }
+
+  /** What is marked now, at once, is newer than any mark that waits to be saved with its commit. */
+  intended(marks: Position): void {
+    for (const name of Object.keys(marks)) {
+      delete this.#marked?.[name]
+      delete this.#taken?.[name]
+    }
   }
 
   /** Writes a batch behind those before it. Settles as `makeSafe` does. */

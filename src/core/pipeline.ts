@@ -3,7 +3,6 @@ import type { CommonParams, DnsAnswers, Emit, Input, Json, Output, Position } fr
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
 import type { PipelineConfig } from './config/types.ts'
-import { crashPoint } from './crash-points.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
@@ -116,7 +115,7 @@ export class Pipeline {
         time,
         dns: options.dns,
         log,
-        intend: state?.isDurable ? (marks) => intend(state, keys[place] ?? '', marks) : undefined,
+        intend: safekeeping.intentOf(place),
         deadLetter: (event, error) => this.#deadLetter(place, event, error),
       }),
     )
@@ -309,10 +308,4 @@ export class Pipeline {
       },
     }
   }
-}
-
-function intend(state: PipelineState, action: string, marks: Position): void {
-  crashPoint('before_intend')
-  state.intend(action, marks)
-  crashPoint('after_intend')
 }

@@ -99,6 +99,19 @@ export class Safekeeping {
     if (built?.kind === 'output' && state?.isDurable) await built.action.recover?.(state.marks(keys[place] ?? ''))
   }
 
+  /** Saves marks at once; undefined when there is no durable state. */
+  intentOf(place: number): ((marks: Position) => void) | undefined {
+    const { keys, state } = this.#options
+    if (!state?.isDurable) return undefined
+    const key = keys[place] ?? ''
+    return (marks) => {
+      crashPoint('before_intend')
+      state.intend(key, marks)
+      this.#direct.get(key)?.intended(marks)
+      crashPoint('after_intend')
+    }
+  }
+
   /** Begins to write what the process before this one left in the buffers. */
   start(): void {
     for (const buffer of this.#allBuffered()) buffer.start()

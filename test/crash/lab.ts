@@ -19,9 +19,11 @@ const frameSize = 40
  */
 const step = 10
 const begin = 1_600_000_000
+/** Milliseconds without any further event after which no more are waited for. */
+const patience = 10_000
 
 /** What the outputs and the rules of every case are; `{in}` is the input. */
-const yaml = `state_dir: "{dir}/state"
+const yaml = `{state}
 pipelines:
   main:
 {in}
@@ -44,11 +46,17 @@ const inputs = {
 }
 
 export type Way = keyof typeof inputs
+/** A named point, or any moment. */
+export type Death = CrashPoint | 'any'
 
-export interface Kills {
-  count: number
-  /** Where it dies; at random moments when not given. */
-  point?: CrashPoint
+export interface Experiment {
+  way: Way
+  /** The deaths that the daemon dies, in their order. */
+  deaths: readonly Death[]
+  /** From 0 to 1. */
+  random: () => number
+  /** Whether the pipeline keeps durable state. */
+  state?: boolean
 }
 
 export interface Outcome {
@@ -70,23 +78,32 @@ function eventOf(n: number): OutgoingEvent {
   return { timestamp: begin + n * step, record: { n, user, host } }
 }
 
-/** Runs one way in with so many kills, and once more without, and compares. */
-export async function crash(way: Way, kills: Kills, random: () => number): Promise<Outcome> {
-  const killed = await Site.make(way)
-  const events = await killed.run(kills, random)
-  const calm = await Site.make(way)
-  await calm.run({ count: 0 }, random, events)
+/** Lets the daemon die as told, runs the same once more without, and compares. */
+export async function crash(experiment: Experiment): Promise<Outcome> {
+  const killed = await Site.make(experiment)
+  const events = await killed.run(experiment.deaths)
+  const calm = await Site.make(experiment)
+  await calm.run([], events)
   const archive = killed.archived()
   const rows = killed.rows()
   const alerts = killed.alerts()
   return {
     events,
-    kills: kills.count,
+    kills: experiment.deaths.length,
     missing: missing(archive, events) + missing(rows, events),
     doubledInArchive: archive.length - new Set(archive).size,
     doubledInSqlite: rows.length - new Set(rows).size,
     alerts: alerts.split('\n').length - 1,
     alertsAsWithoutKills: alerts === calm.alerts(),
+  }
+}
+
+/** A small generator of numbers from 0 to 1, the same for the same seed. */
+export function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
   }
 }
 
@@ -106,31 +123,35 @@ function missing(numbers: readonly number[], events: number): number {
 /** One folder with its daemon, its sender and what came out. */
 class Site {
   readonly folder: string
-  readonly #way: Way
+  readonly #experiment: Experiment
   readonly #port: number
 
-  private constructor(folder: string, way: Way, port: number) {
+  private constructor(folder: string, experiment: Experiment, port: number) {
     this.folder = folder
-    this.#way = way
+    this.#experiment = experiment
     this.#port = port
   }
 
-  static async make(way: Way): Promise<Site> {
+  static async make(experiment: Experiment): Promise<Site> {
     const folder = await scratchFolder()
     mkdirSync(join(folder, 'in'))
-    return new Site(folder, way, await freePort())
+    return new Site(folder, experiment, await freePort())
   }
 
-  /** Feeds events until the daemon has died often enough, or until there were `total`. Returns how many there were. */
-  async run({ count, point }: Kills, random: () => number, total?: number): Promise<number> {
-    const source = this.#way === 'forward' ? this.#forward(total) : this.#file(total)
-    for (let kill = 0; kill < count; kill++) {
-      const daemon = await this.#start(
-        point === undefined ? {} : { FEEDOO_CRASH: `${point}:${1 + Math.floor(random() * 5)}` },
-      )
-      if (point === undefined) {
-        await daemon.logged(/runs main/)
-        await delay(20 + random() * 400)
+  /** Feeds events until the daemon has died all its deaths, or until there were `total`. Returns how many there were. */
+  async run(deaths: readonly Death[], total?: number): Promise<number> {
+    const { way, random } = this.#experiment
+    const source = way === 'forward' ? this.#forward(total) : this.#file(total)
+    for (const death of deaths) {
+      const times = 1 + Math.floor(random() * 5)
+      const daemon = await this.#start(death === 'any' ? {} : { FEEDOO_CRASH: `${death}:${times}` })
+      if (death === 'any') {
+        // One in four dies while it starts, and undoes what the one before left.
+        if (random() < 0.25) await delay(random() * 800)
+        else {
+          await daemon.logged(/runs main/)
+          await delay(random() * 400)
+        }
         daemon.signal('SIGKILL')
       }
       expect(await daemon.exit(), daemon.stderr).toBe('SIGKILL')
@@ -168,7 +189,11 @@ class Site {
   }
 
   #start(env: NodeJS.ProcessEnv): Promise<Daemon> {
-    const text = yaml.replace('{in}\n', inputs[this.#way]).replace('{port}', String(this.#port))
+    const { way, state = true } = this.#experiment
+    const text = yaml
+      .replace('{state}', state ? 'state_dir: "{dir}/state"' : '')
+      .replace('{in}\n', inputs[way])
+      .replace('{port}', String(this.#port))
     return Daemon.start(text, this.folder, { env })
   }
 
@@ -209,10 +234,18 @@ class Site {
     }
   }
 
-  /** Until the daemon has taken everything: what it has not acknowledged yet is not its promise. */
+  /**
+   * Until the daemon has taken everything: what it has not acknowledged yet is not its promise. What does not come in a
+   * while is missing.
+   */
   async #until(daemon: Daemon, events: number): Promise<void> {
-    if (this.#way === 'forward') return
-    while (this.archived().length < events) {
+    if (this.#experiment.way === 'forward') return
+    let best = -1
+    for (let began = performance.now(); performance.now() - began < patience; ) {
+      const seen = new Set(this.archived()).size
+      if (seen === events) return
+      if (seen > best) began = performance.now()
+      best = seen
       expect(daemon.child.exitCode, daemon.stderr).toBeNull()
       await delay(50)
     }
@@ -226,7 +259,7 @@ function numbersIn(text: string): number[] {
     .map((line) => (JSON.parse(line) as { n: number }).n)
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
