@@ -29,8 +29,8 @@ const yaml = (port: number) => `state_dir: "{dir}/state"
 pipelines:
   main:
     - {name: input_forward, host: 127.0.0.1, port: ${port}}
-    - {name: filter_frequency, match: app.*, tag: alert, query_key: user, num_events: 50, timeframe: 86400}
-    - {name: output_archive, path_template: "{dir}/out/%Y-%m-%d-%H%M.jsonl"}
+    - {name: filter_frequency, match: app.*, tag: alert, query_key: user, num_events: 50, timeframe: 60}
+    - {name: output_archive, path_template: "{dir}/out/%Y-%m-%d-%H%M.jsonl", max_open_files: 2}
 `
 
 test(`for ${minutes} minutes at ${rate} events a second with ${keys} keys nothing grows, and commits stay short`, async () => {
