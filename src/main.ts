@@ -166,6 +166,53 @@ for (const [what, description] of [
     })
 }
 
+const deadLetters = program
+  .command('dead-letters')
+  .description('look at what could not be handled, send it through its pipeline again, or throw it away')
+interface LetterOptions {
+  config?: string
+  pipeline?: string
+  action?: string
+  code?: string
+  since?: string
+  json: boolean
+  all: boolean
+}
+for (const [what, description] of [
+  ['list', 'how many there are, by pipeline, action and code, with a sample'],
+  ['drop', 'take letters out of the file for good'],
+] as const) {
+  withLetterFilters(deadLetters.command(what), description)
+    .argument('[file]', 'the file of `dead_letters`')
+    .option('-c, --config <file>', `the file that this configuration names; without FILE, that is ${defaultFile}`)
+    .option(what === 'list' ? '--json' : '--all', what === 'list' ? 'as data' : 'all letters', false)
+    .action(async (file: string | undefined, options: LetterOptions) => {
+      const from = fileOrConfig(file, options.config)
+      if (from === undefined) return end(2)
+      const { dropCommand, listCommand } = await import('./cli/dead-letters.ts')
+      const run = what === 'list' ? listCommand : dropCommand
+      end(await run({ ...options, from }, write, writeError))
+    })
+}
+withLetterFilters(
+  deadLetters.command('replay'),
+  'send letters into their actions again, with real outputs; what fails again stays. Not while feedoo runs the pipeline',
+)
+  .option('-c, --config <file>', 'the configuration', defaultFile)
+  .action(async (options: LetterOptions & { config: string }) => {
+    const { replayLettersCommand } = await import('./cli/dead-letters-replay.ts')
+    end(await replayLettersCommand(options, write, writeError))
+  })
+
+function withLetterFilters(command: Command, description: string): Command {
+  return command
+    .description(description)
+    .option('--pipeline <name>', 'only those of this pipeline')
+    .option('--action <label>', 'only those of this action')
+    .option('--code <code>', 'only those with this error code')
+    .option('--since <date>', 'only those that came since; also "2 hours ago"')
+}
+
 try {
   await program.parseAsync()
 } catch (error) {

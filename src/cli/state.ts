@@ -43,19 +43,21 @@ export async function stateCommand(command: StateCommand, write: WriteOut, write
   if (targets === undefined) return 2
   if (typeof targets === 'string') return refuse(targets, writeError)
   let code = 0
-  let isKnown = command.pipeline === undefined
+  const isKnown = command.pipeline === undefined || 'config' in command.from
   const known = new Set<string>()
   for (const target of targets) {
     // With a configuration that has not run yet.
     if (target.configured !== undefined && (await fileKind(target.path)) === undefined) {
       writeError(`${safeText(target.path)}: not made yet\n`)
-      isKnown = true
       continue
     }
     let snapshot: Snapshot | undefined
     try {
       snapshot = await openSnapshot(target.path)
-      if (!isKnown) for (const name of pipelinesIn(snapshot)) known.add(name)
+      const { pipeline } = command
+      const names = pipelinesIn(snapshot)
+      for (const name of names) known.add(name)
+      if (pipeline !== undefined && command.what !== 'check' && !names.includes(pipeline)) continue
       code = Math.max(code, await commands[command.what](snapshot, command, target, write))
     } catch (error) {
       code = Math.max(code, await failed(error, command, target, write, writeError))
