@@ -289,7 +289,9 @@ export class Pipeline {
     if (at === undefined) return
     countTag(at.errors, event.tag, maxTags)
     countTag(at.deadLetters, event.tag, maxTags)
-    this.#deadLetters.add(deadLetter(this.name, at.config.label, event, error, this.#options.clock.now()))
+    const { label } = at.config
+    const nth = 1 + this.#places.slice(0, place).filter(({ config }) => config.label === label).length
+    this.#deadLetters.add(deadLetter(this.name, label, event, error, this.#options.clock.now(), nth))
   }
 
   #buffering({ config, dropped }: Place, index: number, params: CommonParams): BufferParams {
