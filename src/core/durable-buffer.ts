@@ -23,6 +23,8 @@ export interface DurableBufferOptions {
   wantCommit(): void
   /** Called for events that are given up because there is no room. */
   dropped(events: readonly Event[]): void
+  /** Aborts when the time to drain is over: what the target does not have then stays in the state. */
+  giveUp: AbortSignal
   /** Called when the target can never take anything any more. */
   failed(error: unknown): void
 }
@@ -110,7 +112,11 @@ export class DurableBuffer {
         this.#writing = false
         this.#wake()
       },
-      (error: unknown) => this.#options.failed(error),
+      (error: unknown) => {
+        this.#writing = false
+        this.#wake()
+        if (!this.#options.giveUp.aborted) this.#options.failed(error)
+      },
     )
   }
 
@@ -120,9 +126,14 @@ export class DurableBuffer {
     await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, stopping)
   }
 
-  /** Comes back when the target has everything that was committed; on `stopping`, also when the target is away. */
+  /**
+   * Comes back when the target has everything that was committed; on `stopping`, also when the target is away, and
+   * when the time is over.
+   */
   async empty(stopping: AbortSignal): Promise<void> {
-    await this.#until(() => !this.#writing || (stopping.aborted && this.failing), stopping)
+    const { giveUp } = this.#options
+    const isOver = () => giveUp.aborted || (stopping.aborted && this.failing)
+    await this.#until(() => !this.#writing || isOver(), AbortSignal.any([stopping, giveUp]))
   }
 
   /** The target has just gone away. */
@@ -130,11 +141,12 @@ export class DurableBuffer {
     this.#wake()
   }
 
-  async #until(condition: () => boolean, stopping: AbortSignal): Promise<void> {
+  /** The condition is looked at whenever something has changed, and on `signal`. */
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
     const wake = () => this.#wake()
-    stopping.addEventListener('abort', wake, { once: true })
+    signal.addEventListener('abort', wake)
     while (!condition()) await new Promise<void>((resolve) => this.#sleepers.push(resolve))
-    stopping.removeEventListener('abort', wake)
+    signal.removeEventListener('abort', wake)
   }
 
   #wake(): void {

@@ -165,6 +165,7 @@ export class Pipeline {
     if (signal.aborted) stopped()
     signal.addEventListener('abort', stopped, { once: true })
     const ticking = this.#watchClock()
+    this.#tellLeft('events of an earlier run are in the state and are written now')
     this.#safekeeping.start()
     const running = this.#places.flatMap((place, index) =>
       place.built.kind === 'input' ? [this.#runInput(place.built.action, index, stop)] : [],
@@ -216,14 +217,21 @@ export class Pipeline {
       await this.#flow.idle
       await this.#committer.drain()
       await this.#safekeeping.finish()
+      this.#tellLeft('events wait in the state, and are written at the next start')
     }
   }
 
+  #tellLeft(what: string): void {
+    const { left } = this.#safekeeping
+    if (left > 0) this.#log.info({ events: left }, `${left} ${what}`)
+  }
+
   #abandon(): void {
+    this.#giveUp.abort()
+    if (this.#safekeeping.finishing) return
     const left = this.stats().in_flight
     const what = left === 0 ? 'an input did not end in time' : `${left} events could not be written in time`
     this.#lose(new FeedooError('SHUTDOWN_TIMEOUT', what))
-    this.#giveUp.abort()
   }
 
   /** Closes everything, also when something does not close well. */

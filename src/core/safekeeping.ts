@@ -55,6 +55,7 @@ export class Safekeeping {
   readonly #unsaved = new Map<string, Map<string, Json>>()
   /** Runs while there is such a commit. */
   #later: NodeJS.Timeout | undefined
+  #finishing = false
 
   constructor(options: SafekeepingOptions) {
     this.#options = options
@@ -145,6 +146,7 @@ export class Safekeeping {
    */
   async finish(): Promise<void> {
     const { state, stopping } = this.#options
+    this.#finishing = true
     clearInterval(this.#later)
     // Twice: a dead letter of the first round is in the second.
     for (let round = 0; round < 2; round++) {
@@ -159,7 +161,12 @@ export class Safekeeping {
     }
   }
 
-  /** Events that are in the state and wait for a target that is away. */
+  /** Every event is safe: what is still done is for targets that have not taken all yet. */
+  get finishing(): boolean {
+    return this.#finishing
+  }
+
+  /** Events that are in the state and wait for their target. */
   get left(): number {
     return this.#allBuffered().reduce((sum, buffer) => sum + buffer.left, 0)
   }
@@ -215,7 +222,7 @@ export class Safekeeping {
     const { bufferSize, limit, whenFull, copy, dropped } = params
     durable = new DurableBuffer(writer, {
       ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key), last: state.lastBatch(key) },
-      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, failed },
+      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, giveUp, failed },
     })
     return durable
   }

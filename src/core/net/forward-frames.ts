@@ -29,6 +29,9 @@ export interface Frame {
 /** Levels of a record: receivers allow 64, of which the frame around it takes some. */
 const maxRecordDepth = 56
 
+/** The id of a frame with so many events, the first and last of them the so-many-th of their batch. */
+type NextId = (first: number, last: number, count: number) => string
+
 /** Bytes of a chunk id. */
 const idLength = 18
 
@@ -40,7 +43,7 @@ const idLength = 18
 export function createFrameCutter(options: FrameOptions): (events: readonly Event[], name?: string) => Iterator<Frame> {
   const sender = randomBytes(12)
   let count = 0
-  function nextId(): string {
+  const nextId: NextId = () => {
     const id = Buffer.alloc(idLength)
     sender.copy(id)
     id.writeUIntBE(++count, 12, 6)
@@ -49,22 +52,27 @@ export function createFrameCutter(options: FrameOptions): (events: readonly Even
   return (events, name) => cut(events, options, name === undefined ? nextId : idsOf(name))
 }
 
-function idsOf(name: string): () => string {
-  let count = 0
-  return () => createHash('sha256').update(`${name}\n${count++}`).digest().subarray(0, idLength).toString('base64')
+/** Another process may cut the batch otherwise, under other parameters: a frame with other events has another id. */
+function idsOf(name: string): NextId {
+  return (...which) =>
+    createHash('sha256').update(`${name}\n${which.join()}`).digest().subarray(0, idLength).toString('base64')
 }
 
 /** The frames of a batch, made when they are asked for. Events of one tag keep their order. */
-function* cut(events: readonly Event[], options: FrameOptions, nextId: () => string): Generator<Frame> {
+function* cut(events: readonly Event[], options: FrameOptions, nextId: NextId): Generator<Frame> {
   const { mode, chunkSize, maxEventSize, requireAck, refuse } = options
-  const frame = (tag: string, entries: Buffer, count: number): Frame => {
-    const id = nextId()
+  let at = -1
+  let first = 0
+  const frame = (tag: string, entries: Buffer, last: number, count: number): Frame => {
+    const id = nextId(first, last, count)
+    first = last + 1
     return { id, bytes: encodeEntries(tag, entries, count, mode, requireAck ? id : undefined) }
   }
   const writer = new MsgpackWriter(Math.min(chunkSize, 64 * 1024), maxRecordDepth)
   for (const [tag, group] of byTag(events, refuse)) {
     let count = 0
     for (const event of group) {
+      at++
       const before = writer.length
       try {
         checkTime(event.timestamp)
@@ -82,13 +90,13 @@ function* cut(events: readonly Event[], options: FrameOptions, nextId: () => str
       }
       if (count > 0 && writer.length > chunkSize) {
         const all = writer.take()
-        yield frame(tag, all.subarray(0, before), count)
+        yield frame(tag, all.subarray(0, before), at - 1, count)
         writer.raw(all.subarray(before))
         count = 0
       }
       count++
     }
-    if (count > 0) yield frame(tag, writer.take(), count)
+    if (count > 0) yield frame(tag, writer.take(), at, count)
   }
 }
 
