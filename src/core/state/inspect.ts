@@ -142,11 +142,15 @@ export function summarize(snapshot: Snapshot, only?: string): FileSummary {
   }
 }
 
-/** The pipelines that a file knows, in the order of their names. */
-export function pipelinesIn({ database }: Snapshot): string[] {
+/** The pipelines that a file knows, in the order of their names. Throws STATE_DAMAGED. */
+export function pipelinesIn({ path, database }: Snapshot): string[] {
   const tables = ['commits', 'segments', 'marks', 'batches', 'positions', 'timelines']
   const all = tables.map((table) => `SELECT pipeline FROM ${table}`).join(' UNION ')
-  return database.prepare<[], string>(`${all} ORDER BY pipeline`).pluck().all()
+  try {
+    return database.prepare<[], string>(`${all} ORDER BY pipeline`).pluck().all()
+  } catch (error) {
+    throw failureOf(path, error)
+  }
 }
 
 /** The actions of a pipeline that have rows in a table. */
