@@ -92,14 +92,17 @@ function readLetter(line: Buffer): Letter | undefined {
 
 /**
  * Lets `work` have the file, by its real path, to itself among the commands that change it; a daemon goes on appending.
- * Finishes first what a killed command has left. Rejects with STATE_LOCKED when another command has it.
+ * Finishes first what a killed command has left. Rejects with OUTPUT_UNAVAILABLE when another command has it.
  */
 export async function withLetters<Result>(path: string, work: (path: string) => Promise<Result>): Promise<Result> {
   const real = realpathSync(path)
   const { default: sqlite } = await import('better-sqlite3')
   const { randomUUID } = await import('node:crypto')
   const owner = ownerToGive(statSync(real))
-  const unlock = await lockFile(real, { sqlite, instance: randomUUID(), owner }, () => {})
+  const unlock = await lockFile(real, { sqlite, instance: randomUUID(), owner }, () => {}).catch((cause: unknown) => {
+    if (!(cause instanceof FeedooError)) throw cause
+    throw new FeedooError('OUTPUT_UNAVAILABLE', `another command changes ${path}`, { cause })
+  })
   try {
     finishOthers(real)
     return await work(real)

@@ -56,7 +56,9 @@ export async function replayLettersCommand(
       const failure = await replay.run()
       write(replay.report())
       if (failure === undefined) return replay.again + replay.unsent > 0 ? 1 : 0
-      return refuse(sentenceOf(file, failure), 1)
+      const isRunning = failure instanceof FeedooError && failure.code === 'STATE_LOCKED'
+      const rule = isRunning ? '; letters are replayed while no feedoo runs their pipeline' : ''
+      return refuse(`${sentenceOf(file, failure)}${rule}`, 1)
     })
   } catch (error) {
     return refuse(sentenceOf(file, error), 1)

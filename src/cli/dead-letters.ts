@@ -125,9 +125,7 @@ function none(file: string, writeError: Write): number {
 
 /** What to say of an error; throws one that is a fault of ours. */
 export function sentenceOf(file: string, error: unknown): string {
-  if (error instanceof FeedooError) {
-    return error.code === 'STATE_LOCKED' ? `another command changes ${file}` : error.message
-  }
+  if (error instanceof FeedooError) return error.message
   if (error instanceof Error && 'syscall' in error) return `${file}: ${error.message}`
   throw error
 }
