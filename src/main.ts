@@ -109,6 +109,18 @@ program
     end(await replayCommand({ ...options, file }, write, writeError))
   })
 
+program
+  .command('reload')
+  .description('have the running daemon read its configuration again, and show what changed or what is wrong with it')
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .action(async (given: string | undefined, { config }: { config?: string }) => {
+    const file = configFile(given, config)
+    if (file === undefined) return end(2)
+    const { reloadCommand } = await import('./cli/reload.ts')
+    end(await reloadCommand(file, write, writeError))
+  })
+
 const withPlugins = 'also know the plugins of this configuration'
 
 program

@@ -47,6 +47,7 @@ export class DurableBuffer {
   #done: number[] = []
   #next: number
   #writing = false
+  #settled: Promise<void> = Promise.resolve()
   #sleepers: (() => void)[] = []
 
   constructor(writer: OutputBuffer, options: DurableBufferOptions) {
@@ -107,7 +108,7 @@ export class DurableBuffer {
   start(): void {
     if (this.#writing) return
     this.#writing = true
-    this.#write().then(
+    this.#settled = this.#write().then(
       () => {
         this.#writing = false
         this.#wake()
@@ -134,6 +135,11 @@ export class DurableBuffer {
     const { giveUp } = this.#options
     const isOver = () => giveUp.aborted || (stopping.aborted && this.failing)
     await this.#until(() => !this.#writing || isOver(), AbortSignal.any([stopping, giveUp]))
+  }
+
+  /** Comes back when nothing is being written: soon after the signal of its writer has aborted. */
+  get settled(): Promise<void> {
+    return this.#settled
   }
 
   /** The target has just gone away. */

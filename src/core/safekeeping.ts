@@ -4,6 +4,8 @@ import type { ChangedPositions } from './committer.ts'
 import { crashPoint } from './crash-points.ts'
 import { DurableBuffer } from './durable-buffer.ts'
 import type { Event } from './event.ts'
+import type { Handover } from './handover.ts'
+import type { Logger } from './log.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
 import type { EventBuffer, Place } from './place.ts'
 import type { Memory } from './state/memory.ts'
@@ -16,6 +18,9 @@ export interface SafekeepingOptions {
   keys: readonly string[]
   time: Readonly<{ event: EventTimeline; arrival: ArrivalTimeline }>
   state: PipelineState | undefined
+  /** From the pipeline whose place this one takes. */
+  handover: Handover | undefined
+  log: Logger
   savePositions: ((input: string, positions: ReadonlyMap<string, Json>) => void) | undefined
   /** Aborts when the pipeline stops: then nothing waits for room in the buffers any more. */
   stopping: AbortSignal
@@ -81,15 +86,42 @@ export class Safekeeping {
     this.#places = places
   }
 
-  /** Gives back to the filters, and to the clocks, what was saved. */
+  /** Gives back to the filters, and to the clocks, what was saved, or what the pipeline before this one has left. */
   restore(): void {
-    const { state, time } = this.#options
-    if (state === undefined) return
+    const { state, time, handover, log } = this.#options
     for (const name of timelineNames) {
-      const saved = state.timeline(name)
+      const saved = state?.timeline(name) ?? handover?.timelines.get(name)
       if (saved !== undefined) time[name].restore(saved)
     }
-    for (const [key, memory] of this.#memories()) memory.restore(state.memory(key, memory.format))
+    for (const { key, memory, label, isSaved } of this.#memories()) {
+      if (isSaved) {
+        memory.restore(state?.memory(key, memory.format) ?? [])
+        continue
+      }
+      const left = handover?.memories.get(key)
+      if (left === undefined) continue
+      if (left.format === memory.format) memory.restore([left.segment], true)
+      else
+        log.warn(
+          { action: label },
+          'what the action remembers makes no sense under its new parameters: it begins afresh',
+        )
+    }
+  }
+
+  /** Everything that is not in the state, for the pipeline that takes the place of this one. At its very end. */
+  handOver(): Handover {
+    const memories = new Map<string, { format: string; segment: Uint8Array }>()
+    for (const { key, memory, isSaved } of this.#memories()) {
+      const segment = isSaved ? undefined : memory.changes()?.segment
+      if (segment !== undefined) memories.set(key, { format: memory.format, segment })
+    }
+    return { memories, timelines: this.#timelines() }
+  }
+
+  /** Comes back when nothing is being written any more, once the signal to give up has aborted. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#allBuffered().map((buffer) => buffer.settled))
   }
 
   /** Opens the target of an action, and undoes what was written to it after the last commit. */
@@ -227,18 +259,21 @@ export class Safekeeping {
     return durable
   }
 
-  *#memories(): Generator<[key: string, memory: Memory]> {
-    for (const [place, { built }] of this.#places.entries()) {
+  *#memories(): Generator<{ key: string; label: string; memory: Memory; isSaved: boolean }> {
+    const { state, keys } = this.#options
+    for (const [place, { built, config }] of this.#places.entries()) {
       const memory = built.kind === 'filter' ? built.action.memory : undefined
-      if (memory !== undefined) yield [this.#options.keys[place] ?? '', memory]
+      if (memory === undefined) continue
+      const isSaved = state !== undefined && (state.isDurable || config.params.db_path !== undefined)
+      yield { key: keys[place] ?? '', label: config.label, memory, isSaved }
     }
   }
 
   #changedMemories(): MemoryChange[] {
     const changed: MemoryChange[] = []
-    for (const [action, memory] of this.#memories()) {
-      const changes = memory.changes()
-      if (changes !== undefined) changed.push({ action, format: memory.format, ...changes })
+    for (const { key, memory, isSaved } of this.#memories()) {
+      const changes = isSaved ? memory.changes() : undefined
+      if (changes !== undefined) changed.push({ action: key, format: memory.format, ...changes })
     }
     return changed
   }
