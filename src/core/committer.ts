@@ -39,6 +39,7 @@ export interface CommitterOptions {
 
 export class Committer {
   commits = 0
+  #committed = performance.now()
   /** Events processed and not yet safe. */
   inFlight = 0
   readonly #options: CommitterOptions
@@ -55,6 +56,11 @@ export class Committer {
   constructor(options: CommitterOptions) {
     this.#options = options
     this.#interval = Math.min(options.interval, commitInterval) * 1000
+  }
+
+  /** Seconds since the last commit, or since the beginning. */
+  get age(): number {
+    return (performance.now() - this.#committed) / 1000
   }
 
   /** Comes back when the events an input has just sent are safe. Called at a batch boundary. */
@@ -122,6 +128,7 @@ export class Committer {
       throw error
     }
     this.commits++
+    this.#committed = performance.now()
     crashPoint('before_acknowledge')
     for (const waiter of waiters) {
       this.inFlight -= waiter.events

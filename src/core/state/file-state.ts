@@ -112,6 +112,10 @@ export class FileState implements PipelineState {
     this.#clock = clock
   }
 
+  get trouble(): string | undefined {
+    return this.#files.find(({ trouble }) => trouble !== undefined)?.trouble
+  }
+
   memory(action: string, format: string): readonly Uint8Array[] {
     return this.#fileOf(action)?.memory(action, format) ?? []
   }

@@ -70,7 +70,7 @@ export class StateFile {
   readonly #journal: number
   readonly #closing = new AbortController()
   #seq: number
-  #failing = false
+  #trouble: string | undefined
   #syncs = 0
 
   /**
@@ -135,6 +135,11 @@ export class StateFile {
   /** The number of the pipeline's last commit; 0 when there was none. */
   get seq(): number {
     return this.#seq
+  }
+
+  /** Why a save waits right now; a sentence. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /** The segments of an action's memory, oldest first; none when they were saved under another format. */
@@ -282,14 +287,16 @@ export class StateFile {
       } catch (error) {
         const failure = unavailable('write', this.path, error)
         if (signal.aborted || !failure.retriable) throw failure
-        if (!this.#failing) log.warn({ code: failure.code }, `${failure.message}; trying again until it works`)
-        this.#failing = true
+        if (this.#trouble === undefined) {
+          log.warn({ code: failure.code }, `${failure.message}; trying again until it works`)
+        }
+        this.#trouble = failure.message
         await clock.sleep(wait, signal)
         if (signal.aborted) throw failure
       }
     }
-    if (this.#failing) log.info(`${this.path} can be written again`)
-    this.#failing = false
+    if (this.#trouble !== undefined) log.info(`${this.path} can be written again`)
+    this.#trouble = undefined
   }
 }
 
