@@ -124,7 +124,7 @@ export class DurableBuffer {
   /** Comes back when there is room for more, which is at once unless the target is far behind, or on `stopping`. */
   async room(stopping: AbortSignal): Promise<void> {
     if (this.#options.whenFull === 'drop_oldest') return
-    await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, stopping)
+    await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, [stopping])
   }
 
   /**
@@ -134,7 +134,7 @@ export class DurableBuffer {
   async empty(stopping: AbortSignal): Promise<void> {
     const { giveUp } = this.#options
     const isOver = () => giveUp.aborted || (stopping.aborted && this.failing)
-    await this.#until(() => !this.#writing || isOver(), AbortSignal.any([stopping, giveUp]))
+    await this.#until(() => !this.#writing || isOver(), [stopping, giveUp])
   }
 
   /** Comes back when nothing is being written: soon after the signal of its writer has aborted. */
@@ -147,12 +147,12 @@ export class DurableBuffer {
     this.#wake()
   }
 
-  /** The condition is looked at whenever something has changed, and on `signal`. */
-  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+  /** The condition is looked at whenever something has changed, and at each of the signals. */
+  async #until(condition: () => boolean, signals: readonly AbortSignal[]): Promise<void> {
     const wake = () => this.#wake()
-    signal.addEventListener('abort', wake)
+    for (const signal of signals) signal.addEventListener('abort', wake)
     while (!condition()) await new Promise<void>((resolve) => this.#sleepers.push(resolve))
-    signal.removeEventListener('abort', wake)
+    for (const signal of signals) signal.removeEventListener('abort', wake)
   }
 
   #wake(): void {

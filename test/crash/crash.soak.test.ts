@@ -27,7 +27,7 @@ test('1,000 kills at any moment and 20 at each named point, over each way in: no
   try {
     await Promise.all(Array.from({ length: parallel }, work))
   } finally {
-    process.stdout.write(`\n${print()}\n`)
+    console.log(`\n${print()}`)
   }
   expect([...table.values()].reduce((sum, { kills }) => sum + kills, 0)).toBe(
     ways.length * (rounds * killsEach + crashPoints.length * killsAtPoint),
@@ -54,7 +54,7 @@ function note(row: string, outcome: Outcome): void {
     sum.alertsAsWithoutKills &&= outcome.alertsAsWithoutKills
   }
   // So far: a run of an hour is looked at now and then.
-  process.stdout.write(`${row}: ${JSON.stringify(table.get(row))}\n`)
+  console.log(`${row}: ${JSON.stringify(table.get(row))}`)
 }
 
 function print(): string {

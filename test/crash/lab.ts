@@ -252,7 +252,7 @@ class Site {
   }
 }
 
-function numbersIn(text: string): number[] {
+export function numbersIn(text: string): number[] {
   return text
     .split('\n')
     .slice(0, -1)

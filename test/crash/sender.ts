@@ -1,6 +1,7 @@
 // A sender of the forward protocol that never gives up: each frame is sent until it is acknowledged, in order.
 import { connect, type Socket } from 'node:net'
 import { decode } from '@msgpack/msgpack'
+import { onTestFinished } from 'vitest'
 import { encodeForward, type OutgoingEvent } from '../../src/protocol/forward-writer.ts'
 
 /** Milliseconds between two attempts to connect. */
@@ -15,6 +16,8 @@ export interface SenderOptions {
   window: number
   /** Frames in all; it may be lowered while it runs. */
   frames: number
+  /** Milliseconds without an acknowledgement after which it connects anew; for ever when not given. */
+  patience?: number
 }
 
 export class Sender {
@@ -32,8 +35,13 @@ export class Sender {
     this.#options = options
   }
 
-  /** Sends everything; resolves when all of it is acknowledged. */
+  /** Sends everything; resolves when all of it is acknowledged, or when the test is over. */
   async run(): Promise<void> {
+    onTestFinished(() => {
+      this.#ended = true
+      this.#socket?.destroy()
+      this.#finish()
+    })
     const finished = new Promise<void>((resolve) => {
       this.#finish = resolve
     })
@@ -52,6 +60,9 @@ export class Sender {
     const socket = connect(this.#options.port, '127.0.0.1')
     this.#socket = socket
     let answers = Buffer.alloc(0)
+    const { patience } = this.#options
+    // What is in the socket stays there, for a daemon that stands still to read.
+    if (patience !== undefined) socket.setTimeout(patience, () => socket.destroySoon())
     socket.on('connect', () => {
       for (const frame of this.#inFlight.values()) socket.write(frame)
       this.#pump()
