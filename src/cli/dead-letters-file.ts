@@ -143,17 +143,19 @@ function copyWithout(from: number, path: string, isGone: (line: Line) => boolean
     const stats = fstatSync(from)
     fchmodSync(to, stats.mode & 0o7777)
     if (ownerToGive(stats) !== undefined) fchownSync(to, stats.uid, stats.gid)
+    const { copy, flush } = copier(from, to)
     let removed = 0
     let kept = 0
     let end = 0
     for (const line of linesOf(from)) {
       end = line.end
       if (!isGone(line)) continue
-      copy(from, kept, line.start, to)
+      copy(kept, line.start)
       kept = line.end
       removed++
     }
-    copy(from, kept, end, to)
+    copy(kept, end)
+    flush()
     fsyncSync(to)
     return { removed, end }
   } finally {
@@ -204,7 +206,9 @@ function appendRest(old: number, start: number, path: string): void {
   if (size <= start) return
   const to = openSync(path, 'a')
   try {
-    copy(old, start, size, to)
+    const { copy, flush } = copier(old, to)
+    copy(start, size)
+    flush()
     const last = Buffer.alloc(1)
     readSync(old, last, 0, 1, size - 1)
     if (last[0] !== newline) writeSync(to, '\n')
@@ -214,13 +218,25 @@ function appendRest(old: number, start: number, path: string): void {
   }
 }
 
-function copy(from: number, start: number, end: number, to: number): void {
-  const piece = Buffer.alloc(pieceBytes)
-  for (let at = start; at < end; ) {
-    const length = readSync(from, piece, 0, Math.min(piece.length, end - at), at)
-    if (length === 0) throw new Error('it became shorter meanwhile')
-    for (let written = 0; written < length; ) written += writeSync(to, piece, written, length - written)
-    at += length
+/** Copies pieces of one file to the end of another; what was copied last is written by `flush`. */
+function copier(from: number, to: number): { copy(start: number, end: number): void; flush(): void } {
+  const held = Buffer.alloc(pieceBytes)
+  let used = 0
+  const flush = () => {
+    for (let written = 0; written < used; ) written += writeSync(to, held, written, used - written)
+    used = 0
+  }
+  return {
+    copy(start, end) {
+      for (let at = start; at < end; ) {
+        const length = readSync(from, held, used, Math.min(held.length - used, end - at), at)
+        if (length === 0) throw new Error('it became shorter meanwhile')
+        at += length
+        used += length
+        if (used === held.length) flush()
+      }
+    },
+    flush,
   }
 }
 

@@ -25,8 +25,8 @@ export interface StateCommand {
 /** Comes back when there is room for more. */
 export type WriteOut = (text: string) => Promise<void>
 
-/** Rows that are written in one go. */
-const rowsAtOnce = 200
+/** Characters that are written in one go. */
+const pieceLength = 256 * 1024
 
 interface Target {
   path: string
@@ -80,16 +80,16 @@ const commands: Record<StateCommand['what'], Run> = {
     return 0
   },
   async export(snapshot, { pipeline }, _, write) {
-    let lines: string[] = []
+    let text = ''
     let code = 0
     for (const row of rowsOf(snapshot, pipeline)) {
       if (row.type === 'damage') code = 1
-      lines.push(`${safeJson(row)}\n`)
-      if (lines.length < rowsAtOnce) continue
-      await write(lines.join(''))
-      lines = []
+      text += `${safeJson(row)}\n`
+      if (text.length < pieceLength) continue
+      await write(text)
+      text = ''
     }
-    await write(lines.join(''))
+    await write(text)
     return code
   },
   async check(snapshot, { json }, _, write) {
