@@ -271,10 +271,16 @@ export class Pipeline {
       this.#tellLeft('events wait in the state, and are written at the next start')
     }
     if (keep === undefined) return
-    // What still waits for a target that is away is in the state: whoever comes next writes it.
+    if (this.#safekeeping.left > 0) await this.#leaveUnwritten()
+    this.#handover = this.#safekeeping.handOver()
+  }
+
+  /** What waits for a target that is away is in the state: the next pipeline writes it, and this one must not any more. */
+  async #leaveUnwritten(): Promise<void> {
     this.#giveUp.abort()
     await this.#safekeeping.settle()
-    this.#handover = this.#safekeeping.handOver()
+    // An attempt that was under way may have succeeded.
+    await this.#safekeeping.finish()
   }
 
   #tellLeft(what: string): void {
