@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The `feedoo` command: arguments in, exit code out.
 import './core/regexp-engine.ts'
+import { once } from 'node:events'
 import { inspect } from 'node:util'
 import { Command } from 'commander'
 import type { ReplayCommand } from './cli/replay.ts'
@@ -108,6 +109,18 @@ program
     end(await replayCommand({ ...options, file }, write, writeError))
   })
 
+program
+  .command('reload')
+  .description('have the running daemon read its configuration again, and show what changed or what is wrong with it')
+  .argument('[file]', fileArgument)
+  .option('-c, --config <file>', 'the same as FILE')
+  .action(async (given: string | undefined, { config }: { config?: string }) => {
+    const file = configFile(given, config)
+    if (file === undefined) return end(2)
+    const { reloadCommand } = await import('./cli/reload.ts')
+    end(await reloadCommand(file, write, writeError))
+  })
+
 const withPlugins = 'also know the plugins of this configuration'
 
 program
@@ -142,6 +155,76 @@ program
     end(registry === undefined ? 2 : initCommand(directory, registry, write, writeError))
   })
 
+const state = program
+  .command('state')
+  .description('look at what the state files hold, also while feedoo runs; nothing is changed')
+for (const [what, description] of [
+  ['show', 'in short: commits, positions, keys of the rules, what waits in buffers'],
+  ['export', 'all of it, as JSON lines'],
+  ['check', 'read all of it: is it whole?'],
+] as const) {
+  state
+    .command(what)
+    .description(description)
+    .argument('[file]', 'a state file, or a copy of one')
+    .option('-c, --config <file>', `all state files of this configuration; without FILE, that is ${defaultFile}`)
+    .option('--pipeline <name>', 'only what belongs to this pipeline')
+    .option('--json', 'as data, a file a line', false)
+    .action(async (file: string | undefined, options: { config?: string; pipeline?: string; json: boolean }) => {
+      const from = fileOrConfig(file, options.config)
+      if (from === undefined) return end(2)
+      const { stateCommand } = await import('./cli/state.ts')
+      end(await stateCommand({ ...options, what, from }, writeOut, writeError))
+    })
+}
+
+const deadLetters = program
+  .command('dead-letters')
+  .description('look at what could not be handled, send it through its pipeline again, or throw it away')
+interface LetterOptions {
+  config?: string
+  pipeline?: string
+  action?: string
+  code?: string
+  since?: string
+  json: boolean
+  all: boolean
+}
+for (const [what, description] of [
+  ['list', 'how many there are, by pipeline, action and code, with a sample'],
+  ['drop', 'take letters out of the file for good'],
+] as const) {
+  withLetterFilters(deadLetters.command(what), description)
+    .argument('[file]', 'the file of `dead_letters`')
+    .option('-c, --config <file>', `the file that this configuration names; without FILE, that is ${defaultFile}`)
+    .option(what === 'list' ? '--json' : '--all', what === 'list' ? 'as data' : 'all letters', false)
+    .action(async (file: string | undefined, options: LetterOptions) => {
+      const from = fileOrConfig(file, options.config)
+      if (from === undefined) return end(2)
+      const { dropCommand, listCommand } = await import('./cli/dead-letters.ts')
+      const run = what === 'list' ? listCommand : dropCommand
+      end(await run({ ...options, from }, write, writeError))
+    })
+}
+withLetterFilters(
+  deadLetters.command('replay'),
+  'send letters into their actions again, with real outputs; what fails again stays. Not while feedoo runs the pipeline',
+)
+  .option('-c, --config <file>', 'the configuration', defaultFile)
+  .action(async (options: LetterOptions & { config: string }) => {
+    const { replayLettersCommand } = await import('./cli/dead-letters-replay.ts')
+    end(await replayLettersCommand(options, write, writeError))
+  })
+
+function withLetterFilters(command: Command, description: string): Command {
+  return command
+    .description(description)
+    .option('--pipeline <name>', 'only those of this pipeline')
+    .option('--action <label>', 'only those of this action')
+    .option('--code <code>', 'only those with this error code')
+    .option('--since <date>', 'only those that came since; also "2 hours ago"')
+}
+
 try {
   await program.parseAsync()
 } catch (error) {
@@ -170,6 +253,17 @@ function configFile(given: string | undefined, option: string | undefined): stri
   return undefined
 }
 
+/** What a command looks at: a file of ours, or what a configuration names. */
+function fileOrConfig(
+  file: string | undefined,
+  config: string | undefined,
+): { file: string } | { config: string } | undefined {
+  if (file === undefined) return { config: config ?? defaultFile }
+  if (config === undefined) return { file }
+  writeError(`feedoo: there are a file, ${file}, and a configuration, ${config}; give one\n`)
+  return undefined
+}
+
 async function registryOf(config: string | undefined): Promise<Registry | undefined> {
   const { builtinActions, load } = await import('./cli/load.ts')
   if (config === undefined) return loadActions([builtinActions])
@@ -179,6 +273,11 @@ async function registryOf(config: string | undefined): Promise<Registry | undefi
 
 function write(text: string): void {
   process.stdout.write(text)
+}
+
+/** Comes back when there is room for more. */
+async function writeOut(text: string): Promise<void> {
+  if (!process.stdout.write(text)) await once(process.stdout, 'drain')
 }
 
 function writeError(text: string): void {

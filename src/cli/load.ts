@@ -32,8 +32,11 @@ export async function load(file: string, consequence = '', { warn = true } = {})
   return { config, registry, warnings }
 }
 
-/** Reads a configuration while the daemon runs: what is wrong with it goes to the log, a line each. */
-export async function reload(file: string, log: Logger): Promise<Config | undefined> {
+/**
+ * Reads a configuration while the daemon runs: what is wrong with it goes to the log, a line each. `text` says it as
+ * `load` does.
+ */
+export async function reload(file: string, log: Logger): Promise<{ config: Config | undefined; text: string }> {
   const { config, diagnostics } = await read(file)
   for (const diagnostic of diagnostics) {
     const [place = ''] = formatDiagnostic(diagnostic).split('\n')
@@ -41,7 +44,7 @@ export async function reload(file: string, log: Logger): Promise<Config | undefi
     if (diagnostic.severity === 'error') log.error({ code: 'CONFIG_INVALID' }, line)
     else log.warn(line)
   }
-  return config
+  return { config, text: diagnostics.map((diagnostic) => `${formatDiagnostic(diagnostic)}\n`).join('') }
 }
 
 function read(file: string): Promise<LoadedConfig> {

@@ -6,14 +6,12 @@ import { FeedooError, messageOf } from '../core/errors.ts'
 import { createLogger, type Logger, type LogOptions } from '../core/log.ts'
 import { dropPrivileges, futureOwner } from '../core/privileges.ts'
 import type { Owner } from '../core/state/file-lock.ts'
-import type { StateOptions } from '../core/state/file-state.ts'
 import { Supervisor, type Totals } from '../core/supervisor.ts'
-import { builtinActions, load, reload } from './load.ts'
+import { startControl } from './control.ts'
+import { builtinActions, load } from './load.ts'
 import { grouped, showProgress } from './progress.ts'
+import { Reloader } from './reloader.ts'
 import { version } from './version.ts'
-
-/** What state files have to know of the process. */
-type Self = Pick<StateOptions, 'instance' | 'owner'>
 
 export interface RunOptions {
   file: string
@@ -51,15 +49,19 @@ export async function run(options: RunOptions): Promise<number> {
   const started = new Promise<void>((resolve) => {
     start = resolve
   })
-  const wasStopped = onSignals(supervisor, config, options.file, started, log, { instance, owner })
+  const reloader = new Reloader(config, { file: options.file, supervisor, log, self: { instance, owner }, started })
+  const wasStopped = onSignals(supervisor, reloader, log)
   log.debug(`opening ${plural(config.pipelines.length, 'pipeline')}`)
   let http: { close(): Promise<void> } | undefined
+  let control: { close(): void } | undefined
   try {
     await supervisor.open(config.pipelines)
     http = await startStates(config, supervisor, log)
+    control = await startControl(options.file, () => reloader.reload(), log)
     if (config.privileges !== undefined) dropPrivileges(config.privileges)
   } catch (error) {
     await supervisor.abandon()
+    control?.close()
     await http?.close()
     return failed(error, log)
   }
@@ -69,6 +71,7 @@ export async function run(options: RunOptions): Promise<number> {
   const hide = options.progress || process.stderr.isTTY ? showProgress(sourceOf(supervisor), process.stderr) : () => {}
   const errors = await supervisor.run()
   hide()
+  control?.close()
   await http?.close()
   const totals = await supervisor.totals()
   summarize(totals, (performance.now() - began) / 1000, log)
@@ -104,15 +107,7 @@ async function startStates(
 }
 
 /** Returns what says whether a signal has told to stop. */
-function onSignals(
-  supervisor: Supervisor,
-  config: Config,
-  file: string,
-  started: Promise<void>,
-  log: Logger,
-  self: Self,
-): () => boolean {
-  let running = config
+function onSignals(supervisor: Supervisor, reloader: Reloader, log: Logger): () => boolean {
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) {
@@ -121,42 +116,12 @@ function onSignals(
     }
     stopping = true
     log.info(`${signal}: reading stops, what was read is written`)
-    supervisor.stop(running.shutdownTimeout)
+    supervisor.stop(reloader.running.shutdownTimeout)
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  process.on('SIGHUP', async () => {
-    await started
-    running = (await change(supervisor, running, file, log, self)) ?? running
-  })
+  process.on('SIGHUP', () => void reloader.reload())
   return () => stopping
-}
-
-/** Reads the configuration again; a wrong one changes nothing. */
-async function change(
-  supervisor: Supervisor,
-  before: Config,
-  file: string,
-  log: Logger,
-  self: Self,
-): Promise<Config | undefined> {
-  const config = await reload(file, log)
-  if (config === undefined) {
-    log.error('the configuration is wrong; everything goes on as it was')
-    return undefined
-  }
-  for (const key of ['states', 'privileges'] as const) {
-    if (JSON.stringify(before[key]) !== JSON.stringify(config[key])) {
-      log.warn(`reload: ${key} has changed, which takes effect when feedoo is started again`)
-    }
-  }
-  const changed = await supervisor.reload(config.pipelines, config.shutdownTimeout, {
-    actions: [builtinActions, ...config.plugins],
-    deadLetters: config.deadLetters,
-    state: { folder: config.stateDir, fsync: config.fsync, ...self },
-  })
-  log.info(changed.length === 0 ? 'reloaded: no pipeline changed' : `reloaded: ${changed.join(', ')} changed`)
-  return config
 }
 
 function sourceOf(supervisor: Supervisor) {

@@ -5,12 +5,15 @@ import {
   fdatasync,
   fstatSync,
   fsync,
+  fsyncSync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readSync,
+  statSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FeedooError, messageOf, systemCode } from './errors.ts'
 import { encodeLines } from './line-bytes.ts'
@@ -29,6 +32,8 @@ const syncFolder = promisify(fsync)
  */
 export class AppendFile {
   readonly path: string
+  /** Tells the file from another one that has its name later. */
+  readonly inode: number
   #fd: number
   #length: number
   /** The file ends in half a line that somebody else left. */
@@ -54,6 +59,7 @@ export class AppendFile {
       if (!stats.isFile()) throw new FeedooError('OUTPUT_REJECTED', `${path} is not a regular file`)
       this.#fd = fd
       this.#folders = folders
+      this.inode = stats.ino
       this.#length = stats.size
       this.#open = stats.size > 0 && lastByte(fd, stats.size) !== newline
     } catch (cause) {
@@ -141,6 +147,41 @@ export class AppendFile {
     closeSync(this.#fd)
     this.#fd = -1
   }
+}
+
+/**
+ * Cuts a file back to a length that it had, in bytes, also when it has another name in the same folder by now. Returns how
+ * many bytes were cut, negative when so many are missing; undefined when the file is gone. Throws what the file system
+ * throws.
+ */
+export function cutFile(path: string, length: number, inode: number): number | undefined {
+  const found = inodeOf(path) === inode ? path : [...neighbours(path)].find((name) => inodeOf(name) === inode)
+  if (found === undefined) return undefined
+  const { size } = statSync(found)
+  if (size > length) {
+    const fd = openSync(found, constants.O_RDWR | constants.O_NONBLOCK)
+    try {
+      ftruncateSync(fd, length)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+  return size - length
+}
+
+function* neighbours(path: string): Generator<string> {
+  const folder = dirname(path)
+  try {
+    for (const name of readdirSync(folder)) yield join(folder, name)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats?.isFile() ? stats.ino : undefined
 }
 
 function openOrCreate(path: string): { fd: number; folders: string[] } {

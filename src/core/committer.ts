@@ -1,5 +1,6 @@
 // The commit: what inputs sent is safe when every output has it; then positions are saved and the inputs are answered.
 import type { Json, Position } from './action.ts'
+import { crashPoint } from './crash-points.ts'
 
 /** Seconds from the first unsafe event to a commit, at most. */
 const commitInterval = 0.1
@@ -27,12 +28,18 @@ export interface CommitterOptions {
   makeSafe(positions: ChangedPositions): Promise<void>
   /** Seconds; a shorter time-out of an output makes commits come sooner. */
   interval: number
+  /**
+   * Seconds from the start of one commit to that of the next, at least, while somebody waits for answers. What comes
+   * meanwhile shares the next one: under load, commits that cost something are few.
+   */
+  pause?: number
   /** Called when a commit fails: what it held is not safe, and there is no further commit. */
   failed(error: unknown): void
 }
 
 export class Committer {
   commits = 0
+  #committed = performance.now()
   /** Events processed and not yet safe. */
   inFlight = 0
   readonly #options: CommitterOptions
@@ -40,12 +47,20 @@ export class Committer {
   #waiters: Waiter[] = []
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Immediate | undefined
+  #next: NodeJS.Timeout | undefined
+  /** Milliseconds of the process's clock, when the last commit began. */
+  #began = Number.NEGATIVE_INFINITY
   #running: Promise<void> | undefined
   #broken = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
     this.#interval = Math.min(options.interval, commitInterval) * 1000
+  }
+
+  /** Seconds since the last commit, or since the beginning. */
+  get age(): number {
+    return (performance.now() - this.#committed) / 1000
   }
 
   /** Comes back when the events an input has just sent are safe. Called at a batch boundary. */
@@ -64,7 +79,10 @@ export class Committer {
 
   #schedule(now: boolean): void {
     if (this.#running !== undefined || this.#broken) return
-    if (now) {
+    const pause = (this.#options.pause ?? 0) * 1000 - (performance.now() - this.#began)
+    if (now && pause > 0) {
+      this.#next ??= setTimeout(() => this.#start(), pause)
+    } else if (now) {
       // Not in this turn: what other connections have ready joins the same commit.
       this.#soon ??= setImmediate(() => this.#start())
     } else {
@@ -80,8 +98,10 @@ export class Committer {
   #commit(): Promise<void> {
     clearTimeout(this.#timer)
     clearImmediate(this.#soon)
+    clearTimeout(this.#next)
     this.#timer = undefined
     this.#soon = undefined
+    this.#next = undefined
     this.#running ??= this.#commitOnce().finally(() => {
       this.#running = undefined
       if (this.#waiters.length === 0) return
@@ -91,6 +111,7 @@ export class Committer {
   }
 
   async #commitOnce(): Promise<void> {
+    this.#began = performance.now()
     let waiters: Waiter[] = []
     try {
       await new Promise<void>((resolve, reject) => {
@@ -107,10 +128,14 @@ export class Committer {
       throw error
     }
     this.commits++
+    this.#committed = performance.now()
+    crashPoint('before_acknowledge')
     for (const waiter of waiters) {
       this.inFlight -= waiter.events
       waiter.resolve()
     }
+    // What hangs on these promises has been done by then.
+    setImmediate(crashPoint, 'after_acknowledge')
   }
 }
 

@@ -1,9 +1,9 @@
 // Where events go that nothing could be done with: a file of JSON lines, or, without one, a warning a minute.
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { inspect } from 'node:util'
 import type { Output } from './action.ts'
 import type { Clock } from './clock.ts'
-import { FeedooError, messageOf } from './errors.ts'
+import { FeedooError, messageOf, systemCode } from './errors.ts'
 import type { Event } from './event.ts'
 import { stringifyJson } from './json.ts'
 import type { Logger } from './log.ts'
@@ -14,9 +14,17 @@ const warningInterval = 60
 const sampleLength = 500
 /** Characters written in one go: a batch of large records need not be one string. */
 const pieceLength = 1024 * 1024
+const newline = 10
 
-/** One dead letter: what a line of the file holds. */
-export function deadLetter(pipeline: string, action: string, event: Event, error: FeedooError, now: number): Event {
+/** One dead letter: what a line of the file holds. `nth` says which of several actions that have one label. */
+export function deadLetter(
+  pipeline: string,
+  action: string,
+  event: Event,
+  error: FeedooError,
+  now: number,
+  nth = 1,
+): Event {
   return {
     tag: event.tag,
     timestamp: now,
@@ -24,11 +32,13 @@ export function deadLetter(pipeline: string, action: string, event: Event, error
       time: now,
       pipeline,
       action,
+      ...(nth === 1 ? {} : { nth }),
       code: error.code,
       reason: error.message,
       tag: event.tag,
       timestamp: event.timestamp,
       record: event.record,
+      ...(event.metadata === undefined ? {} : { metadata: event.metadata }),
     },
   }
 }
@@ -39,31 +49,49 @@ function textOf(letter: Event): string {
     return stringifyJson(letter.record)
   } catch {
     // Nested too deep, or too long for a string: a person still sees how it began.
-    const { record, ...rest } = letter.record
+    const { record, metadata: _, ...rest } = letter.record
     return stringifyJson({ ...rest, record_text: inspect(record, { depth: 4 }).slice(0, sampleLength) })
   }
 }
 
-/** Appends dead letters to a file that all pipelines share. */
+/**
+ * Appends dead letters to a file that all pipelines share. It may be moved away and replaced at any time, as
+ * `feedoo dead-letters` and logrotate do: what may have come too late for the mover is written again, to the new one.
+ */
 export function deadLetterFile(path: string): Output {
   let file: FileHandle | undefined
   let broken = false
+  const letGo = async () => {
+    const old = file
+    file = undefined
+    await old?.datasync()
+    await old?.close()
+  }
+  const write = async (to: FileHandle, events: readonly Event[]) => {
+    // A write that failed, or a process that was killed, may have left half a line: end it.
+    let text = broken ? '\n' : ''
+    for (const event of events) {
+      text += `${textOf(event)}\n`
+      if (text.length < pieceLength) continue
+      await to.appendFile(text)
+      text = ''
+    }
+    await to.appendFile(text)
+    broken = false
+  }
   return {
     async write(events) {
       try {
-        file ??= await open(path, 'a', 0o640)
-        // A write that failed may have left half a line: end it.
-        let text = broken ? '\n' : ''
-        for (const event of events) {
-          text += `${textOf(event)}\n`
-          if (text.length < pieceLength) continue
-          await file.appendFile(text)
-          text = ''
-        }
-        await file.appendFile(text)
-        broken = false
+        do {
+          if (file !== undefined && (await isMoved(file, path))) await letGo()
+          if (file === undefined) {
+            // To read, too: its last byte.
+            file = await open(path, 'a+', 0o640)
+            broken = await endsTorn(file)
+          }
+          await write(file, events)
+        } while (await isMoved(file, path))
       } catch (cause) {
-        broken = true
         await file?.close().catch(() => {})
         file = undefined
         throw new FeedooError('OUTPUT_UNAVAILABLE', `cannot write dead letters to ${path}: ${messageOf(cause)}`, {
@@ -79,6 +107,24 @@ export function deadLetterFile(path: string): Output {
       await file?.close()
     },
   }
+}
+
+/** Whether another file, or none, stands where this one was opened. */
+async function isMoved(file: FileHandle, path: string): Promise<boolean> {
+  const mine = await file.stat()
+  try {
+    const there = await stat(path)
+    return there.ino !== mine.ino || there.dev !== mine.dev
+  } catch (error) {
+    return systemCode(error) === 'ENOENT'
+  }
+}
+
+async function endsTorn(file: FileHandle): Promise<boolean> {
+  const stats = await file.stat()
+  if (!stats.isFile() || stats.size === 0) return false
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, stats.size - 1)
+  return buffer[0] !== newline
 }
 
 /**

@@ -23,6 +23,8 @@ export interface DurableBufferOptions {
   wantCommit(): void
   /** Called for events that are given up because there is no room. */
   dropped(events: readonly Event[]): void
+  /** Aborts when the time to drain is over: what the target does not have then stays in the state. */
+  giveUp: AbortSignal
   /** Called when the target can never take anything any more. */
   failed(error: unknown): void
 }
@@ -45,6 +47,7 @@ export class DurableBuffer {
   #done: number[] = []
   #next: number
   #writing = false
+  #settled: Promise<void> = Promise.resolve()
   #sleepers: (() => void)[] = []
 
   constructor(writer: OutputBuffer, options: DurableBufferOptions) {
@@ -105,24 +108,38 @@ export class DurableBuffer {
   start(): void {
     if (this.#writing) return
     this.#writing = true
-    this.#write().then(
+    this.#settled = this.#write().then(
       () => {
         this.#writing = false
         this.#wake()
       },
-      (error: unknown) => this.#options.failed(error),
+      (error: unknown) => {
+        this.#writing = false
+        this.#wake()
+        if (!this.#options.giveUp.aborted) this.#options.failed(error)
+      },
     )
   }
 
   /** Comes back when there is room for more, which is at once unless the target is far behind, or on `stopping`. */
   async room(stopping: AbortSignal): Promise<void> {
     if (this.#options.whenFull === 'drop_oldest') return
-    await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, stopping)
+    await this.#until(() => this.#bytes <= this.#options.limit || stopping.aborted, [stopping])
   }
 
-  /** Comes back when the target has everything that was committed; on `stopping`, also when the target is away. */
+  /**
+   * Comes back when the target has everything that was committed; on `stopping`, also when the target is away, and
+   * when the time is over.
+   */
   async empty(stopping: AbortSignal): Promise<void> {
-    await this.#until(() => !this.#writing || (stopping.aborted && this.failing), stopping)
+    const { giveUp } = this.#options
+    const isOver = () => giveUp.aborted || (stopping.aborted && this.failing)
+    await this.#until(() => !this.#writing || isOver(), [stopping, giveUp])
+  }
+
+  /** Comes back when nothing is being written: soon after the signal of its writer has aborted. */
+  get settled(): Promise<void> {
+    return this.#settled
   }
 
   /** The target has just gone away. */
@@ -130,11 +147,12 @@ export class DurableBuffer {
     this.#wake()
   }
 
-  async #until(condition: () => boolean, stopping: AbortSignal): Promise<void> {
+  /** The condition is looked at whenever something has changed, and at each of the signals. */
+  async #until(condition: () => boolean, signals: readonly AbortSignal[]): Promise<void> {
     const wake = () => this.#wake()
-    stopping.addEventListener('abort', wake, { once: true })
+    for (const signal of signals) signal.addEventListener('abort', wake)
     while (!condition()) await new Promise<void>((resolve) => this.#sleepers.push(resolve))
-    stopping.removeEventListener('abort', wake)
+    for (const signal of signals) signal.removeEventListener('abort', wake)
   }
 
   #wake(): void {

@@ -23,6 +23,8 @@ export interface ActionStats {
   out: TagCounts
   /** Times an output had to try again. */
   retries: number
+  /** Bytes in the state that wait for the target of an output; undefined for one without such a buffer. */
+  waiting?: number | undefined
   /** What else the action counts, by names of its own: connections refused, keys forgotten, ... */
   counters: Record<string, number>
 }
@@ -36,6 +38,10 @@ export interface PipelineStats {
   in_flight: number
   /** Times the pipeline failed and was started again. */
   restarts: number
+  /** Seconds since the last commit, or since the pipeline began; there is none while nothing comes. */
+  commit_age?: number
+  /** Why commits wait for a state file; a sentence. */
+  trouble?: string | undefined
   /** False while the pipeline has failed and waits for its restart. */
   up?: boolean
 }
@@ -53,6 +59,8 @@ export function addStats(earlier: PipelineStats, now: PipelineStats): PipelineSt
     commits: earlier.commits + now.commits,
     in_flight: now.in_flight,
     restarts: earlier.restarts + now.restarts,
+    ...(now.commit_age === undefined ? {} : { commit_age: now.commit_age }),
+    ...(now.trouble === undefined ? {} : { trouble: now.trouble }),
   }
 }
 
@@ -69,6 +77,7 @@ function addAction(a: ActionStats, b: ActionStats): ActionStats {
     dead_letters: addCounts(a.dead_letters, b.dead_letters),
     out: addCounts(a.out, b.out),
     retries: a.retries + b.retries,
+    ...(b.waiting === undefined ? {} : { waiting: b.waiting }),
     counters: addCounts(a.counters, b.counters),
   }
 }

@@ -1,6 +1,7 @@
 // The engine's buffer in front of an output: batches, retries with back-off and jitter, dead letters. No output has its own.
 import { ExponentialBackoff, handleWhen, type RetryPolicy, retry } from 'cockatiel'
 import type { Output, Position } from './action.ts'
+import { crashPoint } from './crash-points.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event } from './event.ts'
 import type { Logger } from './log.ts'
@@ -40,6 +41,8 @@ export class OutputBuffer {
   #synced = 0
   #failing = false
   #marked: Position | undefined
+  /** Handed over to be saved. */
+  #taken: Position | undefined
 
   constructor(output: Output, options: OutputBufferOptions) {
     this.#output = output
@@ -73,9 +76,17 @@ export class OutputBuffer {
 
   /** What changed of how far the target is written, up to the last `makeSafe`. */
   takeMark(): Position | undefined {
-    const marked = this.#marked
+    this.#taken = this.#marked
     this.#marked = undefined
-    return marked
+    return this.#taken
+  }
+
+  /** What is marked now, at once, is newer than any mark that waits to be saved with its commit. */
+  intended(marks: Position): void {
+    for (const name of Object.keys(marks)) {
+      delete this.#marked?.[name]
+      delete this.#taken?.[name]
+    }
   }
 
   /** Writes a batch behind those before it. Settles as `makeSafe` does. */
@@ -123,13 +134,17 @@ export class OutputBuffer {
   async #sync(): Promise<void> {
     const upTo = this.#written
     if (upTo === this.#synced) return
+    crashPoint('before_sync')
     await this.#retry(this.#syncs, () => this.#output.sync?.() ?? Promise.resolve())
+    crashPoint('after_sync')
     this.#synced = upTo
   }
 
   async #write(batch: readonly Event[], name?: string): Promise<void> {
     try {
+      crashPoint('before_write')
       await this.#retry(this.#writes, () => this.#output.write(batch, name))
+      crashPoint('after_write')
     } catch (error) {
       if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
       this.#rejectAll(batch, error)

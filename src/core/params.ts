@@ -64,4 +64,26 @@ export const outputParams = {
     .max(86_400)
     .default(30)
     .describe('The longest time in seconds between two retries.'),
+  retry_limit: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .optional()
+    .describe(
+      'Retries before the events that the target does not take go to the dead letters. Without it, feedoo tries until it works.',
+    ),
+  buffer_limit: z
+    .int()
+    .min(1024)
+    .max(1024 ** 4)
+    .default(256 * 1024 * 1024)
+    .describe(
+      'Bytes that may wait in the state for a target that is away, with `state_dir`. Files and SQLite databases have no such buffer: they are written in the commit itself.',
+    ),
+  when_full: z
+    .enum(['block', 'drop_oldest'])
+    .default('block')
+    .describe(
+      'What happens at `buffer_limit`: `block` lets the inputs wait, `drop_oldest` gives up the oldest events and counts them.',
+    ),
 } as const

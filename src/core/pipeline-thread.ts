@@ -5,6 +5,7 @@ import { moduleUrl } from './built-files.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { type ErrorCode, FeedooError } from './errors.ts'
+import type { Handover } from './handover.ts'
 import type { Logger, LogOptions } from './log.ts'
 import { addStats, noStats, type PipelineStats } from './metrics.ts'
 import { PositionStore } from './positions.ts'
@@ -22,6 +23,12 @@ const longestRestart = 60
 const youngMB = 24
 /** Milliseconds that a busy worker has to answer a question. */
 const answerTime = 1000
+/** From the pipeline whose place another takes. */
+export interface Left {
+  positions: PositionStore
+  handover: Handover | undefined
+}
+
 /** Milliseconds after the shutdown time before a worker that does not end is killed. */
 const killDelay = 1000
 
@@ -34,10 +41,9 @@ export interface ThreadOptions {
   clock: Clock
 }
 
-type State = 'opening' | 'running' | 'waiting' | 'stopping' | 'ended'
+type State = 'opening' | 'running' | 'waiting' | 'leaving' | 'stopping' | 'ended'
 
 export class PipelineThread {
-  readonly config: PipelineConfig
   /** How much of its finite inputs is done, by place. */
   readonly progress = new Map<number, { done: number; total: number }>()
   /**
@@ -45,10 +51,14 @@ export class PipelineThread {
    * files: then from what those say.
    */
   readonly positions: PositionStore
-  readonly #options: ThreadOptions
+  /** What its rules remembered when it made way. */
+  handover: Handover | undefined
+  #config: PipelineConfig
+  #options: ThreadOptions
   readonly #log: Logger
   readonly #stop = new AbortController()
   readonly #answers = new EventEmitter()
+  readonly #awaited = new Map<'ready' | 'made-way', () => void>()
   #worker: Worker | undefined
   /** Settles when the worker has come to its end, and rejects when that was a failure. */
   #ended: Promise<void> = Promise.resolve()
@@ -59,32 +69,43 @@ export class PipelineThread {
   #stats: PipelineStats = noStats
   #earlier: PipelineStats = noStats
   #questions = 0
+  #opened: (error?: unknown) => void = () => {}
+  /** Comes back when `run` has opened the pipeline for the first time, with why it failed if it did. */
+  readonly opened: Promise<unknown>
 
-  constructor(config: PipelineConfig, options: ThreadOptions, positions = new PositionStore()) {
-    this.config = config
-    this.positions = positions
+  constructor(config: PipelineConfig, options: ThreadOptions, left?: Left) {
+    this.#config = config
+    this.positions = left?.positions ?? new PositionStore()
+    this.handover = left?.handover
     this.#options = options
     this.#log = options.log.child({ pipeline: config.name })
+    this.opened = new Promise((resolve) => {
+      this.#opened = resolve
+    })
+  }
+
+  get config(): PipelineConfig {
+    return this.#config
+  }
+
+  get #init(): WorkerInit {
+    const { actions, deadLetters, state, logOptions } = this.#options
+    const { positions, handover } = this
+    const kept = { positions: positions.all(), handover }
+    return { pipeline: this.#config, actions, state, deadLetters, log: logOptions, ...kept }
   }
 
   /** Starts the worker and opens what the actions open. Rejects with the action's error. */
   async open(): Promise<void> {
-    const { actions, deadLetters, state, logOptions } = this.#options
-    const positions = this.positions.all()
-    const init: WorkerInit = { pipeline: this.config, actions, positions, state, deadLetters, log: logOptions }
     const worker = new Worker(new URL(moduleUrl('core/worker')), {
-      workerData: init,
+      workerData: this.#init,
       name: this.config.name,
       resourceLimits: { maxYoungGenerationSizeMb: youngMB },
     })
     this.#worker = worker
     this.#state = 'opening'
-    const ready = new Promise<void>((resolve) => {
-      worker.on('message', (report: Report) => {
-        if (report.type === 'ready') resolve()
-        this.#hear(report)
-      })
-    })
+    const ready = this.#reported('ready')
+    worker.on('message', (report: Report) => this.#hear(report))
     this.#ended = new Promise<void>((resolve, reject) => {
       worker.on('message', (report: Report) => {
         if (report.type !== 'ended') return
@@ -97,6 +118,8 @@ export class PipelineThread {
     // It may fail while nobody looks: between `open` and `run`.
     this.#ended.catch(() => {})
     await Promise.race([ready, this.#ended])
+    // It is as large as what the rules remember.
+    this.handover = undefined
   }
 
   /**
@@ -108,10 +131,12 @@ export class PipelineThread {
       const began = this.#options.clock.now()
       try {
         if (this.#worker === undefined) await this.open()
+        this.#opened()
         await this.#runOnce()
         return
       } catch (error) {
-        if (this.#stop.signal.aborted || isFinal(error)) throw error
+        this.#opened(error)
+        if (this.#stop.signal.aborted || this.#state === 'leaving' || isFinal(error)) throw error
         if (this.#options.clock.now() - began > longestRestart) failures = 0
         await this.#waitAfter(error, failures)
         if (this.#stop.signal.aborted) throw error
@@ -126,6 +151,40 @@ export class PipelineThread {
     this.#stop.abort()
     if (this.#state === 'running') this.#state = 'stopping'
     this.#order({ type: 'stop' })
+  }
+
+  /**
+   * Ends the pipeline, but for the inputs of these names in the state: what they send waits until `goOn`. Returns false when
+   * there are none, or when it came to its end: `run` then returns.
+   */
+  async makeWay(keep: ReadonlySet<string>): Promise<boolean> {
+    if (this.#state !== 'running') {
+      this.stop()
+      return false
+    }
+    this.#state = 'leaving'
+    const madeWay = this.#reported('made-way').then(() => true)
+    this.#order({ type: 'make-way', keep })
+    return Promise.race([madeWay, this.#ended.then(isFalse, isFalse)])
+  }
+
+  /** Takes up another pipeline, after `makeWay`. Comes back when it is open, with why it failed if it did. */
+  async goOn(config: PipelineConfig, options: ThreadOptions): Promise<unknown> {
+    this.#config = config
+    this.#options = options
+    this.#earlier = noStats
+    this.#stats = noStats
+    this.progress.clear()
+    this.#state = this.#stop.signal.aborted ? 'stopping' : 'running'
+    const ready = this.#reported('ready').then(() => undefined)
+    this.#order({ type: 'go-on', init: this.#init })
+    return Promise.race([
+      ready,
+      this.#ended.then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    ])
   }
 
   /** Ends a drain that takes too long: what is not safe by then is given up. */
@@ -154,8 +213,10 @@ export class PipelineThread {
   /** Why the pipeline is not well, if it is not. */
   async problems(): Promise<string[]> {
     if (this.#state === 'waiting') return [`pipeline ${this.config.name} failed: ${toSentence(this.#failure)}`]
-    await this.stats()
-    return this.#failing.map((label) => `pipeline ${this.config.name}: the target of ${label} does not take events`)
+    const { trouble } = await this.stats()
+    const failing = this.#failing.map((label) => `the target of ${label} does not take events`)
+    const all = trouble === undefined ? failing : [`its commits wait: ${trouble}`, ...failing]
+    return all.map((problem) => `pipeline ${this.config.name}: ${problem}`)
   }
 
   async #runOnce(): Promise<void> {
@@ -188,6 +249,13 @@ export class PipelineThread {
     await this.#options.clock.sleep(seconds, this.#stop.signal)
   }
 
+  /** Comes back when the worker has reported this. One waits for it at a time. */
+  #reported(type: 'ready' | 'made-way'): Promise<void> {
+    return new Promise((resolve) => {
+      this.#awaited.set(type, resolve)
+    })
+  }
+
   #order(order: Order): void {
     this.#worker?.postMessage(order)
   }
@@ -205,8 +273,16 @@ export class PipelineThread {
         this.#failing = report.failing
         this.#answers.emit(String(report.id))
         return
+      case 'ready':
+        this.#awaited.get('ready')?.()
+        return
+      case 'made-way':
+        this.#stats = report.stats
+        this.#awaited.get('made-way')?.()
+        return
       case 'ended':
         this.#stats = report.stats
+        this.handover = report.handover
     }
   }
 }
@@ -221,6 +297,10 @@ const finalErrors: ReadonlySet<ErrorCode> = new Set([
   'STATE_FOREIGN',
   'STATE_NEWER',
 ])
+
+function isFalse(): false {
+  return false
+}
 
 function isFinal(error: unknown): boolean {
   return error instanceof FeedooError && finalErrors.has(error.code)

@@ -1,21 +1,25 @@
 // One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
-import type { CommonParams, DnsAnswers, Emit, Input, Json, Output, Position } from './action.ts'
+import type { CommonParams, DnsAnswers, Emit, Json, Output, Position } from './action.ts'
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
-import type { PipelineConfig } from './config/types.ts'
+import type { ActionConfig, PipelineConfig } from './config/types.ts'
 import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 import { Flow } from './flow.ts'
+import type { Handover } from './handover.ts'
 import type { Logger } from './log.ts'
 import { countTag, type PipelineStats } from './metrics.ts'
 import { type EventBuffer, makePlace, maxTags, type Place, statsOf } from './place.ts'
 import { actionKey, type Positions } from './positions.ts'
 import type { Registry } from './registry.ts'
+import { type Receiver, RunningInput, RunningInputs } from './running-input.ts'
 import { type BufferParams, Safekeeping } from './safekeeping.ts'
 import type { PipelineState } from './state/pipeline-state.ts'
 import { EventTimeline, Timelines } from './timeline.ts'
 
+/** Seconds between two commits that have a state to save, at least. */
+const durablePause = 0.05
 /** Milliseconds between two looks at the clock in case the stream is silent. */
 const clockInterval = 250
 /** Bytes in the state that may wait for the target of an output, when nothing else is said. */
@@ -37,6 +41,8 @@ export interface PipelineOptions {
   deadLetters?: string | Output | undefined
   /** Where the inputs go on. */
   positions?: Positions
+  /** What the pipeline has left whose place this one takes. */
+  remains?: Remains | undefined
   savePositions?(input: string, positions: ReadonlyMap<string, Json>): void
   /** What an input tells of its progress. */
   progress?(input: number, done: number, total: number): void
@@ -48,20 +54,31 @@ export interface PipelineOptions {
   sink?: Emit
 }
 
+/** What is left of a pipeline that made way for another. */
+export interface Remains {
+  /** Inputs that run on, by their names in the state. */
+  inputs: ReadonlyMap<string, RunningInput>
+  handover: Handover | undefined
+}
+
 export class Pipeline {
   readonly name: string
   readonly #options: PipelineOptions
   readonly #log: Logger
   readonly #places: Place[]
+  readonly #inputs = new RunningInputs()
   readonly #flow: Flow
   readonly #committer: Committer
   readonly #deadLetters: EventBuffer
   readonly #safekeeping: Safekeeping
-  /** What each place is called in the state. */
-  readonly #keys: readonly string[]
   readonly #deadLetterOutput: Output
   readonly #stopping = new AbortController()
   readonly #giveUp = new AbortController()
+  /** Resolves when the pipeline is to make way, with the inputs that run on. */
+  readonly #way: Promise<ReadonlySet<string>>
+  /** Called with their names in the state. */
+  readonly makeWay: (keep: ReadonlySet<string>) => void
+  #handover: Handover | undefined
   /** Events emitted whose batch has not got through the asynchronous filters. */
   #waiting = 0
   #events = 0
@@ -79,17 +96,23 @@ export class Pipeline {
     })
     this.#lost.catch(() => {})
     this.#lose = lose
+    let makeWay: (keep: ReadonlySet<string>) => void = () => {}
+    this.#way = new Promise((resolve) => {
+      makeWay = resolve
+    })
+    this.makeWay = makeWay
     const log = options.log.child({ pipeline: config.name })
     this.#log = log
     const { state } = options
     const keys = config.actions.map((_, place) => actionKey(config.actions, place))
-    this.#keys = keys
     const timelines = new Timelines(clock)
     const safekeeping = new Safekeeping({
       pipeline: config.name,
       keys,
       timelines,
       state,
+      handover: options.remains?.handover,
+      log,
       savePositions: options.savePositions,
       stopping: this.#stopping.signal,
       giveUp: this.#giveUp.signal,
@@ -107,7 +130,7 @@ export class Pipeline {
       { ...deadLetterBuffering, log, reject: () => {}, dropped: () => {} },
       options.deadLetters !== undefined,
     )
-    this.#places = config.actions.map((action, place) =>
+    const make = (action: ActionConfig, place: number, aside = this.#deadLetterAt(place)) =>
       makePlace(action, {
         pipeline: config.name,
         registry: options.registry,
@@ -115,10 +138,17 @@ export class Pipeline {
         timelines,
         dns: options.dns,
         log,
-        intend: state?.isDurable ? (marks) => state.intend(keys[place] ?? '', marks) : undefined,
-        deadLetter: (event, error) => this.#deadLetter(place, event, error),
-      }),
-    )
+        intend: safekeeping.intentOf(place),
+        deadLetter: aside,
+      })
+    this.#places = config.actions.map((action, place) => {
+      if (options.registry.get(action.name)?.kind !== 'input') return make(action, place)
+      const kept = options.remains?.inputs.get(keys[place] ?? '')
+      kept?.resetCounters()
+      const input = kept ?? new RunningInput((aside) => make(action, place, aside))
+      this.#inputs.add(place, keys[place] ?? '', input)
+      return input.place
+    })
     safekeeping.setPlaces(this.#places)
     this.#places.forEach((place, index) => {
       if (place.built.kind !== 'output') return
@@ -139,6 +169,7 @@ export class Pipeline {
       atBoundary: (cut) => this.#flow.atBoundary(cut),
       makeSafe: (positions) => safekeeping.makeSafe(positions),
       interval: Math.min(1, ...timeouts),
+      pause: state?.isDurable ? durablePause : 0,
       failed: this.#lose,
     })
   }
@@ -147,35 +178,49 @@ export class Pipeline {
   async open(): Promise<void> {
     this.#safekeeping.restore()
     for (const alarms of this.#flow.alarms) alarms.look()
-    for (const place of this.#places.keys()) await this.#safekeeping.open(place)
+    for (const place of this.#places.keys()) {
+      if (!this.#inputs.at(place)?.isRunning) await this.#safekeeping.open(place)
+    }
   }
 
   /**
-   * Runs until every input has ended or `signal` has aborted, then drains and closes. `giveUp` aborts when the time
-   * to drain is over. Throws what an input threw or why a commit failed, and SHUTDOWN_TIMEOUT when events are left
-   * that are not safe.
+   * Runs until every input has ended, `signal` has aborted or it has to make way, then drains and closes. `giveUp` aborts
+   * when the time to drain is over. Throws what an input threw or why a commit failed, and SHUTDOWN_TIMEOUT when events
+   * are left that are not safe.
    */
   async run(signal: AbortSignal, giveUp?: AbortSignal): Promise<void> {
-    if (giveUp?.aborted) this.#abandon()
-    giveUp?.addEventListener('abort', () => this.#abandon(), { once: true })
-    const failed = new AbortController()
-    const stop = AbortSignal.any([signal, failed.signal])
-    const stopped = () => this.#stopping.abort()
-    if (signal.aborted) stopped()
-    signal.addEventListener('abort', stopped, { once: true })
+    const stop = () => {
+      this.#stopping.abort()
+      this.#inputs.stop()
+    }
+    const abandon = () => this.#abandon()
+    if (giveUp?.aborted) abandon()
+    giveUp?.addEventListener('abort', abandon)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
     const ticking = this.#watchClock()
+    this.#tellLeft('events of an earlier run are in the state and are written now')
     this.#safekeeping.start()
-    const running = this.#places.flatMap((place, index) =>
-      place.built.kind === 'input' ? [this.#runInput(place.built.action, index, stop)] : [],
-    )
+    this.#inputs.connect((place) => this.#receiver(place), this.#options.positions)
     try {
       // Inputs wait for their events to be safe: what is lost must not be waited for.
-      await Promise.race([this.#drain(running, failed, ticking), this.#lost])
+      await Promise.race([this.#drain(ticking), this.#lost])
+    } catch (error) {
+      this.#inputs.kept.clear()
+      throw error
     } finally {
+      // These signals may outlive many pipelines.
+      giveUp?.removeEventListener('abort', abandon)
+      signal.removeEventListener('abort', stop)
       clearInterval(ticking)
-      failed.abort()
+      if (this.#inputs.kept.size === 0) this.#inputs.stop()
       await this.#close()
     }
+  }
+
+  /** What is left after `run`, when it has made way. */
+  get remains(): Remains | undefined {
+    return this.#handover === undefined ? undefined : { inputs: this.#inputs.kept, handover: this.#handover }
   }
 
   /** Sends events in at the top, as an input that stands before every action would; resolves when they are safe. */
@@ -194,6 +239,8 @@ export class Pipeline {
       commits: this.#committer.commits,
       in_flight: this.#committer.inFlight + this.#waiting,
       restarts: 0,
+      commit_age: this.#committer.age,
+      trouble: this.#options.state?.trouble,
     }
   }
 
@@ -203,31 +250,55 @@ export class Pipeline {
     return this.#deadLetters.failing ? [...failing, 'dead_letters'] : failing
   }
 
-  async #drain(running: readonly Promise<void>[], failed: AbortController, ticking: NodeJS.Timeout): Promise<void> {
+  async #drain(ticking: NodeJS.Timeout): Promise<void> {
+    let keep: ReadonlySet<string> | undefined
     try {
-      await Promise.all(running)
+      keep = await Promise.race([this.#inputs.ended.then(() => undefined), this.#way])
+      if (keep !== undefined) {
+        this.#stopping.abort()
+        await this.#inputs.leave(keep)
+      }
     } catch (error) {
-      failed.abort()
-      await Promise.allSettled(running)
+      this.#inputs.stop()
+      await this.#inputs.settled()
       throw error
     } finally {
       clearInterval(ticking)
       await this.#flow.idle
       await this.#committer.drain()
       await this.#safekeeping.finish()
+      this.#tellLeft('events wait in the state, and are written at the next start')
     }
+    if (keep === undefined) return
+    if (this.#safekeeping.left > 0) await this.#leaveUnwritten()
+    this.#handover = this.#safekeeping.handOver()
+  }
+
+  /** What waits for a target that is away is in the state: the next pipeline writes it, and this one must not any more. */
+  async #leaveUnwritten(): Promise<void> {
+    this.#giveUp.abort()
+    await this.#safekeeping.settle()
+    // An attempt that was under way may have succeeded.
+    await this.#safekeeping.finish()
+  }
+
+  #tellLeft(what: string): void {
+    const { left } = this.#safekeeping
+    if (left > 0) this.#log.info({ events: left }, `${left} ${what}`)
   }
 
   #abandon(): void {
+    this.#giveUp.abort()
+    if (this.#safekeeping.finishing) return
     const left = this.stats().in_flight
     const what = left === 0 ? 'an input did not end in time' : `${left} events could not be written in time`
     this.#lose(new FeedooError('SHUTDOWN_TIMEOUT', what))
-    this.#giveUp.abort()
   }
 
-  /** Closes everything, also when something does not close well. */
+  /** Closes everything but the inputs that run on, also when something does not close well. */
   async #close(): Promise<void> {
-    for (const { built, config } of this.#places) {
+    for (const [place, { built, config }] of this.#places.entries()) {
+      if (this.#inputs.isKept(place)) continue
       try {
         await built.action.close?.()
       } catch (error) {
@@ -254,13 +325,12 @@ export class Pipeline {
     if (await this.#flow.elapse(patience)) await this.#committer.whenSafe(-1, 0, undefined, true)
   }
 
-  async #runInput(input: Input, place: number, signal: AbortSignal): Promise<void> {
-    await input.run({
-      emit: (events, position, urgent = false) => this.#emit(place, events, position, urgent),
-      signal,
-      positions: this.#options.positions?.get(this.#keys[place] ?? '') ?? new Map(),
+  #receiver(place: number): Receiver {
+    return {
+      emit: (events, position, urgent) => this.#emit(place, events, position, urgent),
+      deadLetter: this.#deadLetterAt(place),
       progress: (done, total) => this.#options.progress?.(place, done, total),
-    })
+    }
   }
 
   /** Not an async function: one that waits would hold the events, long written, until the commit. */
@@ -282,15 +352,21 @@ export class Pipeline {
     await this.#committer.whenSafe(place, count, position, urgent)
   }
 
+  #deadLetterAt(place: number): (event: Event, error: FeedooError) => void {
+    return (event, error) => this.#deadLetter(place, event, error)
+  }
+
   #deadLetter(place: number, event: Event, error: FeedooError): void {
     const at = this.#places[place]
     if (at === undefined) return
     countTag(at.errors, event.tag, maxTags)
     countTag(at.deadLetters, event.tag, maxTags)
-    this.#deadLetters.add(deadLetter(this.name, at.config.label, event, error, this.#options.clock.now()))
+    const { label } = at.config
+    const nth = 1 + this.#places.slice(0, place).filter(({ config }) => config.label === label).length
+    this.#deadLetters.add(deadLetter(this.name, label, event, error, this.#options.clock.now(), nth))
   }
 
-  #buffering({ config, dropped }: Place, index: number, params: CommonParams): BufferParams {
+  #buffering({ config, dropped, counters }: Place, index: number, params: CommonParams): BufferParams {
     return {
       bufferSize: params.buffer_size ?? 1000,
       retryDelay: params.retry_delay ?? 0.5,
@@ -303,6 +379,7 @@ export class Pipeline {
       reject: (event, error) => this.#deadLetter(index, event, error),
       dropped: (events) => {
         for (const event of events) countTag(dropped, event.tag, maxTags)
+        counters.set('dropped_oldest', (counters.get('dropped_oldest') ?? 0) + events.length)
       },
     }
   }

@@ -35,6 +35,8 @@ export interface EventBuffer {
   /** Whether the target does not take events right now. */
   readonly failing: boolean
   readonly retries: number
+  /** Bytes in the state that wait for the target; undefined when it is written in the commit itself. */
+  readonly bytes?: number
 }
 
 export interface PlaceOptions {
@@ -101,6 +103,7 @@ export function statsOf(place: Place, index: number, router: Router): ActionStat
     dropped: Object.fromEntries(place.dropped),
     dead_letters: Object.fromEntries(place.deadLetters),
     retries: place.buffer?.retries ?? 0,
+    ...(place.buffer?.bytes === undefined ? {} : { waiting: place.buffer.bytes }),
     counters: Object.fromEntries(place.counters),
   }
 }

@@ -1,8 +1,11 @@
 // What a commit makes safe: the outputs, then, in one transaction, everything that the pipeline remembers.
 import type { Json, Output, Position } from './action.ts'
 import type { ChangedPositions } from './committer.ts'
+import { crashPoint } from './crash-points.ts'
 import { DurableBuffer } from './durable-buffer.ts'
 import type { Event } from './event.ts'
+import type { Handover } from './handover.ts'
+import type { Logger } from './log.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
 import type { EventBuffer, Place } from './place.ts'
 import type { Memory } from './state/memory.ts'
@@ -15,6 +18,9 @@ export interface SafekeepingOptions {
   keys: readonly string[]
   timelines: Timelines
   state: PipelineState | undefined
+  /** From the pipeline whose place this one takes. */
+  handover: Handover | undefined
+  log: Logger
   savePositions: ((input: string, positions: ReadonlyMap<string, Json>) => void) | undefined
   /** Aborts when the pipeline stops: then nothing waits for room in the buffers any more. */
   stopping: AbortSignal
@@ -53,6 +59,7 @@ export class Safekeeping {
   readonly #unsaved = new Map<string, Map<string, Json>>()
   /** Runs while there is such a commit. */
   #later: NodeJS.Timeout | undefined
+  #finishing = false
 
   constructor(options: SafekeepingOptions) {
     this.#options = options
@@ -78,12 +85,39 @@ export class Safekeeping {
     this.#places = places
   }
 
-  /** Gives back to the filters, and to the clocks, what was saved. */
+  /** Gives back to the filters, and to the clocks, what was saved, or what the pipeline before this one has left. */
   restore(): void {
-    const { state, timelines } = this.#options
-    if (state === undefined) return
-    timelines.restore((name) => state.timeline(name))
-    for (const [key, memory] of this.#memories()) memory.restore(state.memory(key, memory.format))
+    const { state, timelines, handover, log } = this.#options
+    timelines.restore((name) => state?.timeline(name) ?? handover?.timelines.get(name))
+    for (const { key, memory, label, isSaved } of this.#memories()) {
+      if (isSaved) {
+        memory.restore(state?.memory(key, memory.format) ?? [])
+        continue
+      }
+      const left = handover?.memories.get(key)
+      if (left === undefined) continue
+      if (left.format === memory.format) memory.restore([left.segment], true)
+      else
+        log.warn(
+          { action: label },
+          'what the action remembers makes no sense under its new parameters: it begins afresh',
+        )
+    }
+  }
+
+  /** Everything that is not in the state, for the pipeline that takes the place of this one. At its very end. */
+  handOver(): Handover {
+    const memories = new Map<string, { format: string; segment: Uint8Array }>()
+    for (const { key, memory, isSaved } of this.#memories()) {
+      const segment = isSaved ? undefined : memory.changes()?.segment
+      if (segment !== undefined) memories.set(key, { format: memory.format, segment })
+    }
+    return { memories, timelines: this.#options.timelines.save() }
+  }
+
+  /** Comes back when nothing is being written any more, once the signal to give up has aborted. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#allBuffered().map((buffer) => buffer.settled))
   }
 
   /** Opens the target of an action, and undoes what was written to it after the last commit. */
@@ -92,6 +126,19 @@ export class Safekeeping {
     const built = this.#places[place]?.built
     await built?.action.open?.()
     if (built?.kind === 'output' && state?.isDurable) await built.action.recover?.(state.marks(keys[place] ?? ''))
+  }
+
+  /** Saves marks at once; undefined when there is no durable state. */
+  intentOf(place: number): ((marks: Position) => void) | undefined {
+    const { keys, state } = this.#options
+    if (!state?.isDurable) return undefined
+    const key = keys[place] ?? ''
+    return (marks) => {
+      crashPoint('before_intend')
+      state.intend(key, marks)
+      this.#direct.get(key)?.intended(marks)
+      crashPoint('after_intend')
+    }
   }
 
   /** Begins to write what the process before this one left in the buffers. */
@@ -111,9 +158,11 @@ export class Safekeeping {
     if (this.#deadLetters instanceof DurableBuffer) buffers.push(this.#deadLetters.cut())
     else await this.#deadLetters?.makeSafe()
     const byInput = new Map([...positions].map(([place, changed]) => [keys[place] ?? '', changed]))
+    crashPoint('before_commit')
     if (state !== undefined) this.#note(byInput)
     if (saving) await this.#save(state, { memories, timelines, buffers })
     else if (state !== undefined) this.#later ??= setInterval(() => this.#saveLater(state), laterInterval).unref()
+    crashPoint('after_commit')
     for (const [input, changed] of byInput) savePositions?.(input, changed)
     for (const buffer of this.#allBuffered()) buffer.committed()
     for (const buffer of this.#allBuffered()) await buffer.room(this.#options.stopping)
@@ -125,6 +174,7 @@ export class Safekeeping {
    */
   async finish(): Promise<void> {
     const { state, stopping } = this.#options
+    this.#finishing = true
     clearInterval(this.#later)
     // Twice: a dead letter of the first round is in the second.
     for (let round = 0; round < 2; round++) {
@@ -133,13 +183,18 @@ export class Safekeeping {
       const buffers = this.#allBuffered().map((buffer) => buffer.cut())
       const memories = this.#changedMemories()
       const timelines = this.#options.timelines.save()
-      await this.#save(state, { memories, timelines, buffers })
+      await this.#save(state, { memories, timelines, buffers }, this.#noMarks(state))
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
     }
   }
 
-  /** Events that are in the state and wait for a target that is away. */
+  /** Every event is safe: what is still done is for targets that have not taken all yet. */
+  get finishing(): boolean {
+    return this.#finishing
+  }
+
+  /** Events that are in the state and wait for their target. */
   get left(): number {
     return this.#allBuffered().reduce((sum, buffer) => sum + buffer.left, 0)
   }
@@ -152,12 +207,28 @@ export class Safekeeping {
     }
   }
 
-  async #save(state: PipelineState, change: Omit<StateChange, 'marks' | 'positions'>): Promise<void> {
+  /**
+   * Everything written is committed, and nothing has to be undone at the next start: whoever writes to the targets until
+   * then, feedoo without this state too, loses nothing by an old mark.
+   */
+  #noMarks(state: PipelineState): StateChange['marks'] {
+    const marks = new Map<string, Position>()
+    for (const key of this.#direct.keys()) {
+      marks.set(key, Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null])))
+    }
+    return marks
+  }
+
+  async #save(
+    state: PipelineState,
+    change: Omit<StateChange, 'marks' | 'positions'>,
+    marks = this.#marks(),
+  ): Promise<void> {
     clearInterval(this.#later)
     this.#later = undefined
     const positions = new Map(this.#unsaved)
     this.#unsaved.clear()
-    await state.save({ ...change, marks: this.#marks(), positions })
+    await state.save({ ...change, marks, positions })
   }
 
   #saveLater(state: PipelineState): void {
@@ -179,23 +250,26 @@ export class Safekeeping {
     const { bufferSize, limit, whenFull, copy, dropped } = params
     durable = new DurableBuffer(writer, {
       ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key), last: state.lastBatch(key) },
-      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, failed },
+      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, giveUp, failed },
     })
     return durable
   }
 
-  *#memories(): Generator<[key: string, memory: Memory]> {
-    for (const [place, { built }] of this.#places.entries()) {
+  *#memories(): Generator<{ key: string; label: string; memory: Memory; isSaved: boolean }> {
+    const { state, keys } = this.#options
+    for (const [place, { built, config }] of this.#places.entries()) {
       const memory = built.kind === 'filter' ? built.action.memory : undefined
-      if (memory !== undefined) yield [this.#options.keys[place] ?? '', memory]
+      if (memory === undefined) continue
+      const isSaved = state !== undefined && (state.isDurable || config.params.db_path !== undefined)
+      yield { key: keys[place] ?? '', label: config.label, memory, isSaved }
     }
   }
 
   #changedMemories(): MemoryChange[] {
     const changed: MemoryChange[] = []
-    for (const [action, memory] of this.#memories()) {
-      const changes = memory.changes()
-      if (changes !== undefined) changed.push({ action, format: memory.format, ...changes })
+    for (const { key, memory, isSaved } of this.#memories()) {
+      const changes = isSaved ? memory.changes() : undefined
+      if (changes !== undefined) changed.push({ action: key, format: memory.format, ...changes })
     }
     return changed
   }

@@ -4,6 +4,8 @@ import type { PipelineConfig } from './config/types.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { type ActionStats, type PipelineStats, sum, unread } from './metrics.ts'
 import { PipelineThread, type ThreadOptions } from './pipeline-thread.ts'
+import { actionKey } from './positions.ts'
+import { fingerprint } from './state/fingerprint.ts'
 
 /** What all pipelines together have done, also those that a reload has ended. */
 export interface Totals {
@@ -17,6 +19,14 @@ export interface Totals {
 }
 
 const nothing: Totals = { events: 0, errors: 0, deadLetters: 0, unread: 0, outputs: new Map() }
+/** What a reload did, by names of pipelines. */
+export interface Changes {
+  changed: string[]
+  added: string[]
+  removed: string[]
+  /** Why pipelines could not be opened, a sentence each. They are tried again. */
+  failed: string[]
+}
 
 export class Supervisor {
   readonly #threads = new Map<string, PipelineThread>()
@@ -65,15 +75,15 @@ export class Supervisor {
   }
 
   /**
-   * Goes over to another list of pipelines: those that are the same run on untouched, the others stop, drain and
-   * start anew where their inputs were. After `timeout` seconds what is not safe is given up, and is read again where an
-   * input can. Returns the names of those that changed.
+   * Goes over to another list of pipelines: those that are the same run on untouched, the others stop at a commit and
+   * start from it. Inputs that are the same run on, and wait meanwhile. After `timeout` seconds what is not safe is given
+   * up, and is read again where an input can.
    */
   async reload(
     pipelines: readonly PipelineConfig[],
     timeout: number,
     options: Partial<ThreadOptions> = {},
-  ): Promise<string[]> {
+  ): Promise<Changes> {
     const reloading = this.#reloading.then(() => this.#change(pipelines, timeout, options))
     this.#reloading = reloading.catch(() => {})
     return reloading
@@ -115,28 +125,44 @@ export class Supervisor {
     pipelines: readonly PipelineConfig[],
     timeout: number,
     options: Partial<ThreadOptions>,
-  ): Promise<string[]> {
+  ): Promise<Changes> {
     const before = this.#options
     this.#options = { ...before, ...options }
-    const everything =
-      before.deadLetters !== this.#options.deadLetters ||
-      String(before.actions) !== String(this.#options.actions) ||
-      JSON.stringify(before.state) !== JSON.stringify(this.#options.state)
+    const sameWorker = isSame(before, this.#options, ['actions', 'state'])
+    const everything = !sameWorker || !isSame(before, this.#options, ['deadLetters'])
     const wanted = new Map(pipelines.map((config) => [config.name, config]))
-    const gone = [...this.#threads.values()].filter(
-      (thread) => everything || !sameMeaning(thread.config, wanted.get(thread.config.name)),
+    const leaving: Promise<Leaving>[] = []
+    const running = new Set<string>()
+    const removed: string[] = []
+    for (const [name, thread] of this.#threads) {
+      const next = wanted.get(name)
+      if (next === undefined) removed.push(name)
+      if (next !== undefined && !everything && fingerprint(thread.config) === fingerprint(next)) running.add(name)
+      else leaving.push(this.#end(thread, sameWorker ? next : undefined, timeout))
+    }
+    // One may want the port of another.
+    const left = new Map((await Promise.all(leaving)).map((leaving) => [leaving.thread.config.name, leaving]))
+    const added = [...wanted.keys()].filter((name) => !running.has(name) && !left.has(name))
+    const changed = [...wanted.keys()].filter((name) => left.has(name))
+    const failed = await Promise.all(
+      [...changed, ...added].map((name) => this.#begin(wanted.get(name), left.get(name))),
     )
-    const changed = new Set(gone.map((thread) => thread.config.name))
-    await Promise.all(gone.map((thread) => this.#end(thread, timeout)))
-    const positions = new Map(gone.map((thread) => [thread.config.name, thread.positions]))
-    for (const config of pipelines) {
-      if (this.#stopping || this.#threads.has(config.name)) continue
-      changed.add(config.name)
-      const thread = new PipelineThread(config, this.#options, positions.get(config.name))
+    return { changed, added, removed, failed: failed.flatMap((reason) => reason ?? []) }
+  }
+
+  /** Starts a pipeline, in its worker where that waits for it. Comes back when it is open, with why it failed if it did. */
+  async #begin(config: PipelineConfig | undefined, left: Leaving | undefined): Promise<string | undefined> {
+    if (config === undefined) return undefined
+    let error: unknown
+    if (left?.waits) {
+      error = await left.thread.goOn(config, this.#options)
+    } else if (!this.#stopping) {
+      const thread = new PipelineThread(config, this.#options, left?.thread)
       this.#threads.set(config.name, thread)
       this.#start(thread)
+      error = await thread.opened
     }
-    return [...changed]
+    return error === undefined ? undefined : `${config.name}: ${messageOf(error)}`
   }
 
   #start(thread: PipelineThread): void {
@@ -158,16 +184,27 @@ export class Supervisor {
     this.#errors.push(error)
   }
 
-  async #end(thread: PipelineThread, timeout: number): Promise<void> {
+  /** Ends a pipeline; when there is a `next`, its worker may wait for that, with the inputs that are the same. */
+  async #end(thread: PipelineThread, next: PipelineConfig | undefined, timeout: number): Promise<Leaving> {
     const { name } = thread.config
-    this.#options.log.info({ pipeline: name }, 'the pipeline changes: it stops, and writes what it has read')
-    thread.stop()
+    const keep = next === undefined ? new Set<string>() : sameInputs(thread.config, next)
+    const inputs = keep.size === 0 ? 'stops' : 'stops, but for inputs that are the same,'
+    this.#options.log.info({ pipeline: name }, `the pipeline changes: it ${inputs} and writes what it has read`)
     const timer = setTimeout(() => thread.giveUp(), timeout * 1000)
-    await this.#ends.get(thread)
+    const waits = await thread.makeWay(keep)
+    if (!waits) await this.#ends.get(thread)
     clearTimeout(timer)
     this.#gone = addTotals(this.#gone, totalsOf(name, await thread.stats()))
-    this.#threads.delete(name)
+    if (!waits) this.#threads.delete(name)
+    return { thread, waits }
   }
+}
+
+/** A pipeline that has made way. */
+interface Leaving {
+  thread: PipelineThread
+  /** Its worker waits for what comes next. */
+  waits: boolean
 }
 
 function totalsOf(pipeline: string, { events, actions }: PipelineStats): Totals {
@@ -201,7 +238,16 @@ function addTo(counts: Map<string, number>, name: string, count: number): void {
   counts.set(name, (counts.get(name) ?? 0) + count)
 }
 
-function sameMeaning(a: PipelineConfig, b: PipelineConfig | undefined): boolean {
-  const meaning = (config: PipelineConfig) => config.actions.map(({ name, label, params }) => ({ name, label, params }))
-  return b !== undefined && JSON.stringify(meaning(a)) === JSON.stringify(meaning(b))
+/** The names in the state of those inputs that are the same in both. */
+function sameInputs(a: PipelineConfig, b: PipelineConfig): Set<string> {
+  const [before, after] = [a, b].map(({ name, actions }) => {
+    const inputs = actions.flatMap((action, place) => (action.name.startsWith('input_') ? [place] : []))
+    const meaning = (place: number) => fingerprint({ name, actions: actions.slice(place, place + 1) })
+    return new Map(inputs.map((place) => [actionKey(actions, place), meaning(place)]))
+  })
+  return new Set([...(before ?? [])].flatMap(([key, meaning]) => (after?.get(key) === meaning ? [key] : [])))
+}
+
+function isSame(a: ThreadOptions, b: ThreadOptions, keys: readonly ('actions' | 'state' | 'deadLetters')[]): boolean {
+  return keys.every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]))
 }

@@ -4,12 +4,13 @@ import type { Json } from './action.ts'
 import { systemClock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
+import type { Handover } from './handover.ts'
 import { createLogger, type LogOptions } from './log.ts'
 import { noStats, type PipelineStats } from './metrics.ts'
-import { Pipeline } from './pipeline.ts'
+import { Pipeline, type PipelineOptions, type Remains } from './pipeline.ts'
 import type { Positions } from './positions.ts'
 import { loadActions } from './registry.ts'
-import { type FileState, openState, type StateOptions } from './state/file-state.ts'
+import { openState, type StateOptions } from './state/file-state.ts'
 
 /** What a worker is born with. */
 export interface WorkerInit {
@@ -18,13 +19,23 @@ export interface WorkerInit {
   actions: string[]
   /** What the process knows of its inputs; what its state files know counts more. */
   positions: Positions
+  /** From the pipeline whose place this one takes, when that was in another worker. */
+  handover: Handover | undefined
   state: StateOptions
   deadLetters: string | undefined
   log: LogOptions
 }
 
 /** From the supervisor. */
-export type Order = { type: 'run' } | { type: 'stop' } | { type: 'give-up' } | { type: 'stats'; id: number }
+export type Order =
+  | { type: 'run' }
+  | { type: 'stop' }
+  | { type: 'give-up' }
+  | { type: 'stats'; id: number }
+  /** To end, but for the inputs of these names in the state. It ends as a whole when there are none. */
+  | { type: 'make-way'; keep: ReadonlySet<string> }
+  /** To open and run another pipeline, with the inputs that were kept. */
+  | { type: 'go-on'; init: WorkerInit }
 
 /** To the supervisor. */
 export type Report =
@@ -32,7 +43,8 @@ export type Report =
   | { type: 'committed'; input: string; positions: ReadonlyMap<string, Json> }
   | { type: 'progress'; input: number; done: number; total: number }
   | { type: 'stats'; id: number; stats: PipelineStats; failing: string[] }
-  | { type: 'ended'; stats: PipelineStats; failure?: Failure }
+  | { type: 'made-way'; stats: PipelineStats }
+  | { type: 'ended'; stats: PipelineStats; failure?: Failure; handover?: Handover | undefined }
 
 /** An error on its way between threads: a class does not survive that. */
 export interface Failure {
@@ -50,38 +62,82 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
   const report = (message: Report) => port.postMessage(message)
   const stop = new AbortController()
   const giveUp = new AbortController()
-  const log = createLogger(init.log)
   let pipeline: Pipeline | undefined
-  const ended = (error?: unknown) => {
-    const stats = pipeline?.stats() ?? noStats
-    report({ type: 'ended', stats, ...(error === undefined ? {} : { failure: describe(error) }) })
-  }
-  port.on('message', (order: Order) => {
-    if (order.type === 'stop') stop.abort()
-    else if (order.type === 'give-up') giveUp.abort()
-    else if (pipeline === undefined) return
-    else if (order.type === 'run') pipeline.run(stop.signal, giveUp.signal).then(() => ended(), ended)
-    else report({ type: 'stats', id: order.id, stats: pipeline.stats(), failing: pipeline.failingOutputs() })
+  let run = () => {}
+  const mayRun = new Promise<void>((resolve) => {
+    run = resolve
   })
-  let state: FileState | undefined
+  let goOn = (_: WorkerInit) => {}
+  port.on('message', (order: Order) => {
+    switch (order.type) {
+      case 'run':
+        return run()
+      case 'stop':
+        return stop.abort()
+      case 'give-up':
+        return giveUp.abort()
+      case 'make-way':
+        return pipeline?.makeWay(order.keep)
+      case 'go-on':
+        return goOn(order.init)
+      case 'stats': {
+        const failing = pipeline?.failingOutputs() ?? []
+        report({ type: 'stats', id: order.id, stats: pipeline?.stats() ?? noStats, failing })
+      }
+    }
+  })
   try {
     const registry = await loadActions(init.actions)
-    state = await openState(init.pipeline, init.state, log.child({ pipeline: init.pipeline.name }), systemClock)
-    pipeline = new Pipeline(init.pipeline, {
-      registry,
-      clock: systemClock,
-      log,
+    const log = createLogger(init.log)
+    const progress = throttled((input, done, total) => report({ type: 'progress', input, done, total }))
+    const options = { registry, clock: systemClock, log, progress }
+    const open = (wanted: WorkerInit, remains: Remains) => openPipeline(wanted, remains, { ...options, report })
+    pipeline = await open(init, { inputs: new Map(), handover: init.handover })
+    report({ type: 'ready' })
+    await mayRun
+    for (;;) {
+      await pipeline.run(stop.signal, giveUp.signal)
+      const { remains } = pipeline
+      const stats = pipeline.stats()
+      if (remains === undefined || remains.inputs.size === 0) {
+        return report({ type: 'ended', stats, handover: remains?.handover })
+      }
+      pipeline = undefined
+      const next = new Promise<WorkerInit>((resolve) => {
+        goOn = resolve
+      })
+      report({ type: 'made-way', stats })
+      pipeline = await open(await next, remains)
+      report({ type: 'ready' })
+    }
+  } catch (error) {
+    report({ type: 'ended', stats: pipeline?.stats() ?? noStats, failure: describe(error) })
+  }
+}
+
+type OpenOptions = Pick<PipelineOptions, 'registry' | 'clock' | 'log' | 'progress'> & { report(message: Report): void }
+
+async function openPipeline(
+  init: WorkerInit,
+  remains: Remains,
+  { report, ...options }: OpenOptions,
+): Promise<Pipeline> {
+  const { clock, log } = options
+  const state = await openState(init.pipeline, init.state, log.child({ pipeline: init.pipeline.name }), clock)
+  try {
+    const pipeline = new Pipeline(init.pipeline, {
+      ...options,
       deadLetters: init.deadLetters,
       positions: (await state?.positions(init.positions)) ?? init.positions,
+      remains,
       savePositions: (input, positions) => report({ type: 'committed', input, positions }),
-      progress: throttled((input, done, total) => report({ type: 'progress', input, done, total })),
       ...(state === undefined ? {} : { state }),
     })
     await pipeline.open()
-    report({ type: 'ready' })
+    return pipeline
   } catch (error) {
     state?.close()
-    ended(error)
+    throw error
   }
 }
 

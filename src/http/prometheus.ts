@@ -64,6 +64,17 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
       }
     }
   }
+  const waiting = new Gauge({
+    name: 'feedoo_buffer_bytes',
+    help: 'Bytes in the state that wait for the target of the output.',
+    labelNames: ['pipeline', 'action', 'index', 'kind'],
+    registers: [registry],
+  })
+  for (const [pipeline, { actions }] of Object.entries(pipelines)) {
+    for (const [index, { label, kind, waiting: bytes }] of actions.entries()) {
+      if (bytes !== undefined) waiting.set({ pipeline, action: label, index, kind }, bytes)
+    }
+  }
   const of = { labelNames: ['pipeline'], registers: [registry] }
   const commits = new Counter({ name: 'feedoo_commits_total', help: 'Commits of the pipeline.', ...of })
   const restarts = new Counter({
@@ -77,7 +88,19 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
     help: '0 while the pipeline has failed and waits for its restart, else 1.',
     ...of,
   })
+  const age = new Gauge({
+    name: 'feedoo_last_commit_age_seconds',
+    help: 'Seconds since the last commit, or since the pipeline began; there is none while nothing comes.',
+    ...of,
+  })
+  const waits = new Gauge({
+    name: 'feedoo_state_waiting',
+    help: '1 while commits wait for a state file, because its disk is full or away, else 0.',
+    ...of,
+  })
   for (const [pipeline, stats] of Object.entries(pipelines)) {
+    if (stats.commit_age !== undefined) age.set({ pipeline }, stats.commit_age)
+    waits.set({ pipeline }, stats.trouble === undefined ? 0 : 1)
     commits.inc({ pipeline }, stats.commits)
     restarts.inc({ pipeline }, stats.restarts)
     inFlight.set({ pipeline }, stats.in_flight)

@@ -162,7 +162,7 @@ function recordOf(record: unknown): MsgpackMap {
 }
 
 /** JSON.parse, with 64-bit integers beyond 2^53 as BigInt. Time and memory grow with the text and no faster. */
-function parseExact(text: string): unknown {
+export function parseExact(text: string): unknown {
   try {
     // A number that may be too long is rare; only then are the numbers marked first.
     if (!/\d{16}/.test(text)) return JSON.parse(text)

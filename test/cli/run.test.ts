@@ -113,23 +113,23 @@ pipelines:
 
 test('SIGHUP changes the pipelines that differ, leaves the others alone, and refuses a wrong file', async () => {
   const folder = await scratchFolder()
-  const yaml = (word: string) => `pipelines:
+  const yaml = (word: string, repeat: number) => `pipelines:
   same:
     - { name: input_dummy, tag: same, data: { log: same }, repeat: 1 }
     - { name: output_stdout }
     - { name: input_dummy, tag: quiet, data: {}, repeat: -1, rate: 5 }
   other:
-    - { name: input_dummy, tag: other, data: { log: ${word} }, repeat: 1 }
+    - { name: input_dummy, tag: other, data: { log: ${word} }, repeat: ${repeat} }
     - { name: output_stdout }
     - { name: input_dummy, tag: quiet, data: {}, repeat: -1, rate: 5 }
 `
-  const daemon = await Daemon.start(yaml('first'), folder)
+  const daemon = await Daemon.start(yaml('first', 1), folder)
   await daemon.printed(/first/)
   await daemon.printed(/same\[/)
   await writeFile(join(folder, 'feedoo.yaml'), 'pipelines: 7\n')
   daemon.signal('SIGHUP')
   await daemon.logged(/the configuration is wrong/)
-  await writeFile(join(folder, 'feedoo.yaml'), yaml('second'))
+  await writeFile(join(folder, 'feedoo.yaml'), yaml('second', 2))
   daemon.signal('SIGHUP')
   await daemon.printed(/second/)
   await daemon.logged(/reloaded: other changed/)

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Json, Position } from '../../src/core/action.ts'
 import { AppendFile } from '../../src/core/append-file.ts'
 import { AppendFiles } from '../../src/core/append-files.ts'
 import { mountSmallDisk } from '../helpers/small-disk.ts'
@@ -120,7 +122,7 @@ describe('many files', () => {
       .sort()
 
   test('are closed beyond the limit, the least recently used first, and lose nothing', async () => {
-    const files = new AppendFiles(2)
+    const files = new AppendFiles({ maxOpen: 2 })
     for (const name of ['a', 'b', 'a', 'c', 'a', 'b', 'c']) files.append(join(folder, name), [name])
     if (process.platform === 'linux') expect(openNow()).toEqual(['b', 'c'])
     files.append(join(folder, 'b'), ['b'])
@@ -134,7 +136,7 @@ describe('many files', () => {
   })
 
   test('that are removed are made again, with their head', async () => {
-    const files = new AppendFiles(10, 'head\n')
+    const files = new AppendFiles({ maxOpen: 10, head: 'head\n' })
     const path = join(folder, 'x/a')
     files.append(path, ['1'])
     rmSync(join(folder, 'x'), { recursive: true })
@@ -144,8 +146,85 @@ describe('many files', () => {
     files.close()
   })
 
+  describe('of a pipeline with durable state', () => {
+    /** Files whose marks are kept as a state keeps them. */
+    function durable(saved: Map<string, Json>, maxOpen = 10) {
+      const intents: string[] = []
+      const save = (marks: Position) => {
+        for (const path of Object.keys(marks)) {
+          if (marks[path] === null) saved.delete(path)
+          else saved.set(path, marks[path] ?? null)
+        }
+      }
+      const files = new AppendFiles({
+        maxOpen,
+        intend: (marks) => {
+          intents.push(...Object.keys(marks).map((path) => path.slice(folder.length + 1)))
+          save(marks)
+        },
+      })
+      files.recover(saved)
+      return { files, intents, commit: () => save(files.mark()) }
+    }
+
+    test('are cut to what they held at the last commit, also those that were not there then', () => {
+      const saved = new Map<string, Json>()
+      writeFileSync(join(folder, 'old'), 'before\n')
+      const { files, commit } = durable(saved)
+      files.append(join(folder, 'a'), ['1'])
+      commit()
+      for (const name of ['a', 'old', 'new']) files.append(join(folder, name), ['lost'])
+      files.close()
+      durable(saved).files.close()
+      expect(['a', 'old', 'new'].map((name) => read(join(folder, name)))).toEqual(['1\n', 'before\n', ''])
+    })
+
+    test('are cut the same way when they were closed and opened again since', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit, intents } = durable(saved, 1)
+      const write = (name: string, text: string) => files.append(join(folder, name), [text])
+      write('a', '1')
+      write('b', '1')
+      commit()
+      for (const name of ['a', 'b', 'a', 'b', 'a']) write(name, 'lost')
+      files.close()
+      durable(saved).files.close()
+      expect(['a', 'b'].map((name) => read(join(folder, name)))).toEqual(['1\n', '1\n'])
+      expect(intents).toEqual(['a', 'b'])
+    })
+
+    test('need no mark any more once they are closed and committed', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit, intents } = durable(saved, 1)
+      const write = (name: string) => files.append(join(folder, name), [name])
+      for (const name of ['a', 'b', 'c']) write(name)
+      commit()
+      expect([...saved.keys()].map((path) => path.slice(folder.length + 1))).toEqual(['a', 'b', 'c'])
+      commit()
+      expect([...saved.keys()].map((path) => path.slice(folder.length + 1))).toEqual(['c'])
+      write('a')
+      files.close()
+      durable(saved).files.close()
+      expect(read(join(folder, 'a'))).toBe('a\n')
+      expect(intents).toEqual(['a', 'b', 'c', 'a'])
+    })
+
+    test('that were moved away within their folder are cut there, and what has taken their place is left alone', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit } = durable(saved)
+      files.append(join(folder, 'a'), ['1'])
+      commit()
+      files.append(join(folder, 'a'), ['2'])
+      files.close()
+      renameSync(join(folder, 'a'), join(folder, 'a.1'))
+      writeFileSync(join(folder, 'a'), 'another\n')
+      durable(saved).files.close()
+      expect([read(join(folder, 'a')), read(join(folder, 'a.1'))]).toEqual(['another\n', '1\n'])
+    })
+  })
+
   test('that could not be synced are synced the next time', async () => {
-    const files = new AppendFiles(1)
+    const files = new AppendFiles({ maxOpen: 1 })
     const path = join(folder, 'x/a')
     files.append(path, ['1'])
     // Closes the first; its folder is then a file, so that it cannot be opened to sync it.

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -76,6 +76,40 @@ describe('the file', () => {
       { n: 1 },
       { n: 2 },
     ])
+  })
+
+  test('that is moved away, or removed, is begun anew', async () => {
+    const path = await scratch()
+    const file = deadLetterFile(path)
+    await file.write([letter({ n: 1 })])
+    await rename(path, `${path}.1`)
+    await file.write([letter({ n: 2 })])
+    await rename(path, `${path}.2`)
+    await writeFile(path, '')
+    await file.write([letter({ n: 3 })])
+    await rename(path, `${path}.3`)
+    await file.write([letter({ n: 4 })])
+    await rm(path)
+    await file.write([letter({ n: 5 })])
+    await file.close?.()
+    for (const [name, n] of [
+      ['.1', 1],
+      ['.2', 2],
+      ['.3', 3],
+      ['', 5],
+    ] as const) {
+      const lines = (await readFile(`${path}${name}`, 'utf8')).split('\n')
+      expect(lines).toEqual([expect.stringMatching(`"n":${n}}}$`), ''])
+    }
+  })
+
+  test('that ends in half a line gets it ended', async () => {
+    const path = await scratch()
+    await writeFile(path, '{"half')
+    const file = deadLetterFile(path)
+    await file.write([letter({ n: 1 })])
+    await file.close?.()
+    expect(await readFile(path, 'utf8')).toMatch(/^{"half\n{.*"n":1}}\n$/)
   })
 
   test('that cannot be opened is a retriable error, and is taken again once it can be', async () => {

@@ -35,7 +35,8 @@ export class Daemon {
     this.child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...options,
-      env: { ...process.env, ...env },
+      // Its control socket stays out of the way.
+      env: { ...process.env, XDG_RUNTIME_DIR: join(tmpdir(), 'feedoo-test-run'), ...env },
     })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text

@@ -7,6 +7,8 @@ import { tagParam } from '../../core/params.ts'
 
 /** Events sent in one go, at most. */
 const batchSize = 1000
+/** In its position: events sent. */
+const sentKey = 'sent'
 
 const record = z.record(z.string(), z.unknown())
 
@@ -14,6 +16,7 @@ export const inputDummy = defineAction({
   kind: 'input',
   name: 'input_dummy',
   summary: 'Makes events from data in the configuration: to try a pipeline, or to put load on it.',
+  details: 'With `state_dir`, a restart goes on where it was: what was sent before counts.',
   params: z.strictObject({
     tag: tagParam.describe('The tag of the events.'),
     data: z
@@ -42,11 +45,12 @@ export const inputDummy = defineAction({
     const records = Array.isArray(data) ? data : [data]
     const total = repeat < 0 ? Number.POSITIVE_INFINITY : repeat * records.length
     return {
-      async run({ emit, signal, progress }) {
+      async run({ emit, positions, signal, progress }) {
         const window = createWindow()
         const size = rate === undefined ? batchSize : Math.max(1, Math.min(batchSize, Math.round(rate / 10)))
         const start = clock.now()
-        let sent = 0
+        const before = Number(positions.get(sentKey) ?? 0)
+        let sent = before
         while (sent < total && !signal.aborted) {
           const batch: Event[] = []
           const timestamp = clock.now()
@@ -54,9 +58,9 @@ export const inputDummy = defineAction({
             const next = records[sent++ % records.length] ?? {}
             batch.push(cloneEvent({ tag, timestamp, record: next }))
           }
-          await window.add(emit(batch), batch.length)
+          await window.add(emit(batch, { [sentKey]: sent }), batch.length)
           if (repeat >= 0) progress(sent, total)
-          if (rate !== undefined) await clock.sleep(start + sent / rate - clock.now(), signal)
+          if (rate !== undefined) await clock.sleep(start + (sent - before) / rate - clock.now(), signal)
         }
         await window.drain()
       },

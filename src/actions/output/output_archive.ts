@@ -95,12 +95,12 @@ export const outputArchive = defineAction({
       writes: { '2019.csv': 'date,user.name\n2019-05-06 07:08:09,"Doe, J."\n' },
     },
   ],
-  create({ path_template, time_key, fields, max_open_files }, { clock, log, deadLetter }) {
+  create({ path_template, time_key, fields, max_open_files }, { clock, log, intend, deadLetter }) {
     const target = compilePath(path_template)
     const timeOf = createTimeOf(time_key, () => clock.now())
     const csv = fields === undefined ? undefined : createCsv(fields)
     const line = csv?.line ?? stringifyJson
-    const files = new AppendFiles(max_open_files, csv?.head, log)
+    const files = new AppendFiles({ maxOpen: max_open_files, head: csv?.head, log, intend })
     /** The batch that a write has begun, and what of it is not in its files yet: a retry writes only that. */
     let begun: readonly Event[] | undefined
     let left = new Map<string, Group>()
@@ -156,6 +156,10 @@ export const outputArchive = defineAction({
         begun = undefined
       },
       writesDuringSync: true,
+      async recover(marks) {
+        files.recover(marks)
+      },
+      mark: () => files.mark(),
       sync: () => files.sync(),
       async close() {
         files.close()

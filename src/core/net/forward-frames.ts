@@ -1,5 +1,5 @@
 // Cuts a batch of events into requests of the forward protocol, and remembers which of them the receiver has.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { checkTag, checkTime } from '../../protocol/forward-frame.ts'
 import { encodeEntries, type OutgoingEvent, writeEntry } from '../../protocol/forward-writer.ts'
 import { MsgpackWriter } from '../../protocol/msgpack-writer.ts'
@@ -29,33 +29,50 @@ export interface Frame {
 /** Levels of a record: receivers allow 64, of which the frame around it takes some. */
 const maxRecordDepth = 56
 
+/** The id of a frame with so many events, the first and last of them the so-many-th of their batch. */
+type NextId = (first: number, last: number, count: number) => string
+
+/** Bytes of a chunk id. */
+const idLength = 18
+
 /**
  * A frame's chunk id is never given twice: the sender's random number, and a counter. So a receiver that knows an id has
- * that very frame, and two frames that look the same are two.
+ * that very frame, and two frames that look the same are two. The frames of a batch with a name have ids made of it: sent
+ * once more by another process, they are the same frames.
  */
-export function createFrameCutter(options: FrameOptions): (events: readonly Event[]) => Iterator<Frame> {
+export function createFrameCutter(options: FrameOptions): (events: readonly Event[], name?: string) => Iterator<Frame> {
   const sender = randomBytes(12)
   let count = 0
-  function nextId(): string {
-    const id = Buffer.alloc(18)
+  const nextId: NextId = () => {
+    const id = Buffer.alloc(idLength)
     sender.copy(id)
     id.writeUIntBE(++count, 12, 6)
     return id.toString('base64')
   }
-  return (events) => cut(events, options, nextId)
+  return (events, name) => cut(events, options, name === undefined ? nextId : idsOf(name))
+}
+
+/** Another process may cut the batch otherwise, under other parameters: a frame with other events has another id. */
+function idsOf(name: string): NextId {
+  return (...which) =>
+    createHash('sha256').update(`${name}\n${which.join()}`).digest().subarray(0, idLength).toString('base64')
 }
 
 /** The frames of a batch, made when they are asked for. Events of one tag keep their order. */
-function* cut(events: readonly Event[], options: FrameOptions, nextId: () => string): Generator<Frame> {
+function* cut(events: readonly Event[], options: FrameOptions, nextId: NextId): Generator<Frame> {
   const { mode, chunkSize, maxEventSize, requireAck, refuse } = options
-  const frame = (tag: string, entries: Buffer, count: number): Frame => {
-    const id = nextId()
+  let at = -1
+  let first = 0
+  const frame = (tag: string, entries: Buffer, last: number, count: number): Frame => {
+    const id = nextId(first, last, count)
+    first = last + 1
     return { id, bytes: encodeEntries(tag, entries, count, mode, requireAck ? id : undefined) }
   }
   const writer = new MsgpackWriter(Math.min(chunkSize, 64 * 1024), maxRecordDepth)
   for (const [tag, group] of byTag(events, refuse)) {
     let count = 0
     for (const event of group) {
+      at++
       const before = writer.length
       try {
         checkTime(event.timestamp)
@@ -73,13 +90,13 @@ function* cut(events: readonly Event[], options: FrameOptions, nextId: () => str
       }
       if (count > 0 && writer.length > chunkSize) {
         const all = writer.take()
-        yield frame(tag, all.subarray(0, before), count)
+        yield frame(tag, all.subarray(0, before), at - 1, count)
         writer.raw(all.subarray(before))
         count = 0
       }
       count++
     }
-    if (count > 0) yield frame(tag, writer.take(), count)
+    if (count > 0) yield frame(tag, writer.take(), at, count)
   }
 }
 

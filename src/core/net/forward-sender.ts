@@ -6,8 +6,8 @@ import { type Frame, FrameQueue } from './forward-frames.ts'
 import type { Attempt, ForwardTargets } from './forward-targets.ts'
 
 export interface SenderOptions {
-  /** The frames of a batch. */
-  cut(events: readonly Event[]): Iterator<Frame>
+  /** The frames of a batch; the same ones for the same name. */
+  cut(events: readonly Event[], name?: string): Iterator<Frame>
   /** True when a frame has arrived with its acknowledgement; false when with the kernel taking it. */
   requireAck: boolean
   /** Milliseconds without an acknowledgement after which a connection is given up. */
@@ -25,13 +25,13 @@ export interface SenderOptions {
 export function createSender(
   targets: ForwardTargets,
   options: SenderOptions,
-): (events: readonly Event[]) => Promise<void> {
+): (events: readonly Event[], name?: string) => Promise<void> {
   let begun: readonly Event[] | undefined
   let queue = new FrameQueue([][Symbol.iterator]())
   let kept: ForwardConnection | undefined
-  return async (events) => {
+  return async (events, name) => {
     if (begun !== events) {
-      queue = new FrameQueue(options.cut(events))
+      queue = new FrameQueue(options.cut(events, name))
       begun = events
     }
     const attempt: Attempt = new Map()

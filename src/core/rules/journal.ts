@@ -42,15 +42,15 @@ export function createJournal(format: string, sections: readonly Section[]): Jou
   let lastLength = 1024
   return {
     format,
-    restore(saved) {
-      tracking = true
+    restore(saved, once = false) {
+      tracking = !once
       const newestFirst = [...saved].reverse()
       segments = newestFirst.length
       const readers = new Map(sections.map((section) => [section.name, new Reader(section)]))
       for (const segment of newestFirst) readSegment(segment, readers)
       for (const [section, tracker] of trackers) {
         section.keys.restored()
-        tracker.start(segments)
+        if (tracking) tracker.start(segments)
       }
     },
     changes(): MemoryChanges | undefined {

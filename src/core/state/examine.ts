@@ -59,8 +59,8 @@ export function prepareStateFile(path: string, options: PrepareOptions): void {
   create(path, options)
 }
 
-/** Of a file of ours, what is wrong with its beginning. */
-function headerDamage(path: string, stats: Stats): string | undefined {
+/** Of a file of ours, what is wrong with its beginning. Throws STATE_FOREIGN for another. */
+export function headerDamage(path: string, stats: Stats): string | undefined {
   if (!stats.isFile()) throw new FeedooError('STATE_FOREIGN', `${path} is not a regular file`)
   const header = Buffer.alloc(headerLength)
   const fd = openSync(path, 'r')
@@ -125,7 +125,8 @@ interface Row {
   data: Buffer
 }
 
-function isDamage(error: unknown): boolean {
+/** Whether SQLite says that the file is not as it was written. */
+export function isDamage(error: unknown): boolean {
   return /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|SCHEMA|MISMATCH|TOOBIG)/.test(systemCode(error) ?? '')
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts'
 import { actionKey, type Positions } from '../positions.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { Owner } from './file-lock.ts'
+import { fingerprint } from './fingerprint.ts'
 import type { PipelineState, SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
 import { realPath } from './real-path.ts'
 import { unavailable } from './state-failure.ts'
@@ -39,11 +40,12 @@ const durabilities: Record<Fsync, { whole: Durability; own: Durability }> = {
  * StateFile.open does.
  */
 export async function openState(
-  { name, actions }: PipelineConfig,
+  config: PipelineConfig,
   { folder, fsync, instance, owner: futureOwner }: StateOptions,
   log: Logger,
   clock: Clock,
 ): Promise<FileState | undefined> {
+  const { name, actions } = config
   const own = actions.flatMap((action, place) => {
     const path = action.params.db_path
     return typeof path === 'string' ? [{ path, key: actionKey(actions, place), input: isInput(action) }] : []
@@ -52,8 +54,9 @@ export async function openState(
   // Only root can give files away, and need.
   const owner = process.getuid?.() === 0 ? futureOwner : undefined
   const files = new Map<string, StateFile>()
+  const configuration = fingerprint(config)
   const open = async (path: string, durability: Durability) => {
-    const options = { pipeline: name, durability, instance, owner, log, clock }
+    const options = { pipeline: name, configuration, durability, instance, owner, log, clock }
     const real = nameOf(path, owner)
     const file = files.get(real) ?? (await StateFile.open(real, options))
     files.set(real, file)
@@ -69,6 +72,13 @@ export async function openState(
     const ordered = [...files.values()].sort((a, b) => rank(a) - rank(b))
     function rank(file: StateFile): number {
       return inputFiles.has(file) ? 2 : file === whole ? 1 : 0
+    }
+    const older = ordered.find(({ madeUnder }) => madeUnder !== undefined && madeUnder !== configuration)
+    if (older !== undefined) {
+      log.info(
+        { saved: older.madeUnder, now: configuration },
+        `the state in ${older.path} was saved under another configuration of this pipeline; what still fits is taken over`,
+      )
     }
     return new FileState(ordered, routes, whole, clock)
   } catch (error) {
@@ -100,6 +110,10 @@ export class FileState implements PipelineState {
     this.id = (whole ?? files[0])?.id ?? ''
     this.isDurable = whole !== undefined
     this.#clock = clock
+  }
+
+  get trouble(): string | undefined {
+    return this.#files.find(({ trouble }) => trouble !== undefined)?.trouble
   }
 
   memory(action: string, format: string): readonly Uint8Array[] {

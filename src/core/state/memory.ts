@@ -11,9 +11,13 @@ export interface Memory {
    * a rule, its query key). What was saved under another format is dropped, with a line in the log.
    */
   readonly format: string
-  /** Takes over what was saved, oldest first. Called once, before the first event. Throws when it cannot be read. */
-  restore(segments: Iterable<Uint8Array>): void
-  /** What changed since the last call, or undefined. Called between two batches; cheap, it stops the stream. */
+  /**
+   * Takes over what was saved, oldest first. Called once, before the first event. Throws when it cannot be read. When it is
+   * `once`, nobody follows the changes: `changes` is called at the end, if ever, and then gives everything there is, as
+   * it does when `restore` was not called.
+   */
+  restore(segments: Iterable<Uint8Array>, once?: boolean): void
+  /** What changed since the last call or since `restore`, or undefined. Called between two batches; cheap, it stops the stream. */
   changes(): MemoryChanges | undefined
 }
 

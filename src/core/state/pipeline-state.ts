@@ -41,6 +41,8 @@ export interface PipelineState {
   readonly id: string
   /** True when every commit holds everything, so that nothing is lost or doubled by a crash. */
   readonly isDurable: boolean
+  /** Why commits wait right now, because a disk is full or away; a sentence. */
+  readonly trouble?: string | undefined
   /** What an output has marked. */
   marks(action: string): Marks
   /** Saves marks at once, in a transaction of their own. */

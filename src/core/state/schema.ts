@@ -9,7 +9,7 @@ export const migrations: readonly string[] = [
   // Rows are named by pipeline: several may share a file. `crc` is the CRC-32 of the data.
   `CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE commits (
-     pipeline TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, time REAL NOT NULL
+     pipeline TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, time REAL NOT NULL, configuration TEXT NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE segments (
      pipeline TEXT NOT NULL, action TEXT NOT NULL, seq INTEGER NOT NULL,

@@ -37,6 +37,8 @@ export type Durability = 'disk' | 'system' | 'unsafe'
 export interface StateFileOptions {
   pipeline: string
   durability: Durability
+  /** The fingerprint of its configuration, saved with each commit. */
+  configuration?: string
   /** The same for all threads of a process, and for no other process. */
   instance: string
   /** Whom new files are to belong to, when this process may give them away. */
@@ -55,6 +57,8 @@ export class StateFile {
   readonly path: string
   /** Made with the file: a mark in an output's target is worth something with the same file only. */
   readonly id: string
+  /** The fingerprint of the configuration under which the pipeline's last commit was made, if there was one. */
+  readonly madeUnder: string | undefined
   readonly #options: StateFileOptions
   readonly #database: Database.Database
   readonly #unlock: () => void
@@ -66,7 +70,7 @@ export class StateFile {
   readonly #journal: number
   readonly #closing = new AbortController()
   #seq: number
-  #failing = false
+  #trouble: string | undefined
   #syncs = 0
 
   /**
@@ -117,6 +121,7 @@ export class StateFile {
       this.#sql = sql
       this.id = sql.id.get() ?? ''
       this.#seq = sql.seq.get(pipeline) ?? 0
+      this.madeUnder = sql.configuration.get(pipeline)
       const memories = sql.memories.all(pipeline)
       this.#memories = new Map(memories.map(({ action, format, last }) => [action, { format, next: last + 1 }]))
       this.#transaction = database.transaction((change: StateChange) => this.#write(change)).immediate
@@ -130,6 +135,11 @@ export class StateFile {
   /** The number of the pipeline's last commit; 0 when there was none. */
   get seq(): number {
     return this.#seq
+  }
+
+  /** Why a save waits right now; a sentence. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /** The segments of an action's memory, oldest first; none when they were saved under another format. */
@@ -214,7 +224,7 @@ export class StateFile {
 
   #write(change: StateChange): Map<string, Known> {
     const sql = this.#sql
-    const { pipeline, clock } = this.#options
+    const { pipeline, clock, configuration = '' } = this.#options
     const written = new Map<string, Known>()
     for (const { action, format, segment, keep } of change.memories) {
       const known = this.#memories.get(action)
@@ -238,7 +248,7 @@ export class StateFile {
       }
     }
     for (const [name, state] of change.timelines) sql.setTimeline.run(pipeline, name, JSON.stringify(state))
-    sql.count.run(pipeline, clock.now())
+    sql.count.run(pipeline, clock.now(), configuration)
     return written
   }
 
@@ -277,14 +287,16 @@ export class StateFile {
       } catch (error) {
         const failure = unavailable('write', this.path, error)
         if (signal.aborted || !failure.retriable) throw failure
-        if (!this.#failing) log.warn({ code: failure.code }, `${failure.message}; trying again until it works`)
-        this.#failing = true
+        if (this.#trouble === undefined) {
+          log.warn({ code: failure.code }, `${failure.message}; trying again until it works`)
+        }
+        this.#trouble = failure.message
         await clock.sleep(wait, signal)
         if (signal.aborted) throw failure
       }
     }
-    if (this.#failing) log.info(`${this.path} can be written again`)
-    this.#failing = false
+    if (this.#trouble !== undefined) log.info(`${this.path} can be written again`)
+    this.#trouble = undefined
   }
 }
 

@@ -25,7 +25,8 @@ export interface Statements {
   setPosition: Statement<[input: string, key: string, json: string]>
   deletePosition: Statement<[input: string, key: string]>
   setTimeline: Statement<[name: string, json: string]>
-  count: Statement<[time: number]>
+  configuration: Statement<[], string>
+  count: Statement<[time: number, configuration: string]>
 }
 
 export function prepareStatements(database: Database.Database): Statements {
@@ -63,8 +64,10 @@ export function prepareStatements(database: Database.Database): Statements {
     setPosition: database.prepare('INSERT OR REPLACE INTO positions (pipeline, input, key, json) VALUES (?, ?, ?, ?)'),
     deletePosition: database.prepare('DELETE FROM positions WHERE pipeline = ? AND input = ? AND key = ?'),
     setTimeline: database.prepare('INSERT OR REPLACE INTO timelines (pipeline, name, json) VALUES (?, ?, ?)'),
+    configuration: database.prepare<[string], string>('SELECT configuration FROM commits WHERE pipeline = ?').pluck(),
     count: database.prepare(
-      'INSERT INTO commits (pipeline, seq, time) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET seq = seq + 1, time = excluded.time',
+      `INSERT INTO commits (pipeline, seq, time, configuration) VALUES (?, 1, ?, ?)
+       ON CONFLICT DO UPDATE SET seq = seq + 1, time = excluded.time, configuration = excluded.configuration`,
     ),
   }
 }

@@ -1,0 +1,250 @@
+// Looks into a state file, whoever uses it meanwhile: one snapshot, read only, and what it holds in short.
+import { type Stats, statSync } from 'node:fs'
+import type Database from 'better-sqlite3'
+import type { Json } from '../action.ts'
+import { FeedooError, messageOf } from '../errors.ts'
+import { headerDamage, isDamage } from './examine.ts'
+import { entriesOf, SeenKeys } from './inspect-segments.ts'
+import { formatOf, stateFormat } from './schema.ts'
+import { unavailable } from './state-failure.ts'
+
+/** Milliseconds that a reader waits for a writer that has just come or gone. */
+const busyTimeout = 5000
+/** Positions, or marks, of one action that are shown; `feedoo state export` has all. */
+const shownKeys = 20
+
+/** A state file as of one commit. */
+export interface Snapshot {
+  readonly path: string
+  readonly sqlite: typeof Database
+  readonly database: Database.Database
+  readonly format: number
+  close(): void
+}
+
+/**
+ * Opens a file for reading; writers are not held up. Rejects with STATE_FOREIGN, STATE_NEWER, STATE_DAMAGED, and with
+ * STATE_UNAVAILABLE for what is not there or cannot be read.
+ */
+export async function openSnapshot(path: string): Promise<Snapshot> {
+  // Only here: it takes time that other commands need not spend.
+  const { default: sqlite } = await import('better-sqlite3')
+  let database: Database.Database | undefined
+  try {
+    const damage = headerDamage(path, existing(path))
+    if (damage !== undefined) throw damaged(path, damage)
+    database = new sqlite(path, { readonly: true, fileMustExist: true, timeout: busyTimeout })
+    database.pragma('trusted_schema = OFF')
+    database.pragma('cell_size_check = ON')
+    database.exec('BEGIN')
+    // The first read is the moment of the snapshot.
+    const format = formatOf(database)
+    if (format > stateFormat) {
+      const versions = `format ${format}, this one knows ${stateFormat}`
+      throw new FeedooError('STATE_NEWER', `${path} was written by a newer version of feedoo (${versions})`)
+    }
+    const opened = database
+    return { path, sqlite, database, format, close: () => opened.close() }
+  } catch (error) {
+    database?.close()
+    throw failureOf(path, error)
+  }
+}
+
+/** What to say of an error while a file is read. */
+export function failureOf(path: string, error: unknown): FeedooError {
+  if (error instanceof FeedooError) return error
+  return isDamage(error) ? damaged(path, messageOf(error)) : unavailable('open', path, error)
+}
+
+function damaged(path: string, how: string): FeedooError {
+  return new FeedooError('STATE_DAMAGED', `${path} is damaged: ${how}`)
+}
+
+function existing(path: string): Stats {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats !== undefined) return stats
+  throw new FeedooError('STATE_UNAVAILABLE', `there is no state file ${path}`)
+}
+
+export interface FileSummary {
+  file: string
+  format: number
+  id: string
+  /** ISO 8601. */
+  created: string
+  bytes: number
+  pipelines: PipelineSummary[]
+}
+
+export interface PipelineSummary {
+  pipeline: string
+  /** How many commits there were; 0 when the pipeline has only marks. */
+  commits: number
+  /** Unix seconds of the last. */
+  last_commit: number | null
+  /** The fingerprint of its configuration. */
+  configuration: string | null
+  /** Unix seconds, by the name of the clock. */
+  clocks: Record<string, Json>
+  positions: KeysSummary[]
+  rules: RuleSummary[]
+  buffers: BufferSummary[]
+  marks: KeysSummary[]
+}
+
+export interface KeysSummary {
+  action: string
+  keys: number
+  /** The first of them. */
+  first: { key: string; value: Json }[]
+}
+
+export interface RuleSummary {
+  action: string
+  format: string
+  segments: number
+  bytes: number
+  /** By the rule's own sections; null when what it remembers has a form that only the action knows. */
+  keys: Record<string, number> | null
+}
+
+export interface BufferSummary {
+  action: string
+  batches: number
+  events: number
+  bytes: number
+}
+
+/** What a file holds, of one pipeline or of all. Throws STATE_DAMAGED. */
+export function summarize(snapshot: Snapshot, only?: string): FileSummary {
+  const { path, database, format } = snapshot
+  try {
+    const meta = new Map(
+      database
+        .prepare<[], { key: string; value: string }>('SELECT key, value FROM meta')
+        .all()
+        .map(({ key, value }) => [key, value]),
+    )
+    const pages = Number(database.pragma('page_count', { simple: true }))
+    return {
+      file: path,
+      format,
+      id: meta.get('id') ?? '',
+      created: meta.get('created') ?? '',
+      bytes: pages * Number(database.pragma('page_size', { simple: true })),
+      pipelines: pipelinesIn(snapshot)
+        .filter((name) => only === undefined || name === only)
+        .map((name) => summaryOf(snapshot, name)),
+    }
+  } catch (error) {
+    throw failureOf(path, error)
+  }
+}
+
+/** The pipelines that a file knows, in the order of their names. Throws STATE_DAMAGED. */
+export function pipelinesIn({ path, database }: Snapshot): string[] {
+  const tables = ['commits', 'segments', 'marks', 'batches', 'positions', 'timelines']
+  const all = tables.map((table) => `SELECT pipeline FROM ${table}`).join(' UNION ')
+  try {
+    return database.prepare<[], string>(`${all} ORDER BY pipeline`).pluck().all()
+  } catch (error) {
+    throw failureOf(path, error)
+  }
+}
+
+/** The actions of a pipeline that have rows in a table. */
+export function actionsIn({ database }: Snapshot, table: 'segments' | 'batches' | 'marks', pipeline: string): string[] {
+  const sql = `SELECT DISTINCT action FROM ${table} WHERE pipeline = ? ORDER BY action`
+  return database.prepare<[string], string>(sql).pluck().all(pipeline)
+}
+
+function summaryOf(snapshot: Snapshot, pipeline: string): PipelineSummary {
+  const { database } = snapshot
+  const commit = database
+    .prepare<[string], { seq: number; time: number; configuration: string }>(
+      'SELECT seq, time, configuration FROM commits WHERE pipeline = ?',
+    )
+    .get(pipeline)
+  const clocks = database
+    .prepare<[string], { name: string; json: string }>(
+      'SELECT name, json FROM timelines WHERE pipeline = ? ORDER BY name',
+    )
+    .all(pipeline)
+  return {
+    pipeline,
+    commits: commit?.seq ?? 0,
+    last_commit: commit?.time ?? null,
+    configuration: commit?.configuration ?? null,
+    clocks: Object.fromEntries(clocks.map(({ name, json }) => [name, JSON.parse(json) as Json])),
+    positions: keysOf(database, 'positions', 'input', pipeline),
+    rules: actionsIn(snapshot, 'segments', pipeline).map((action) => ruleOf(snapshot, pipeline, action)),
+    buffers: database
+      .prepare<[string], BufferSummary>(
+        `SELECT action, count(*) AS batches, sum(events) AS events, sum(length(data)) AS bytes
+         FROM batches WHERE pipeline = ? GROUP BY action ORDER BY action`,
+      )
+      .all(pipeline),
+    marks: keysOf(database, 'marks', 'action', pipeline),
+  }
+}
+
+function keysOf(
+  database: Database.Database,
+  table: 'positions' | 'marks',
+  column: 'input' | 'action',
+  pipeline: string,
+): KeysSummary[] {
+  const counts = database
+    .prepare<[string], { action: string; keys: number }>(
+      `SELECT ${column} AS action, count(*) AS keys FROM ${table} WHERE pipeline = ? GROUP BY ${column} ORDER BY ${column}`,
+    )
+    .all(pipeline)
+  const first = database.prepare<[string, string, number], { key: string; json: string }>(
+    `SELECT key, json FROM ${table} WHERE pipeline = ? AND ${column} = ? ORDER BY key LIMIT ?`,
+  )
+  return counts.map(({ action, keys }) => ({
+    action,
+    keys,
+    first: first.all(pipeline, action, shownKeys).map(({ key, json }) => ({ key, value: JSON.parse(json) as Json })),
+  }))
+}
+
+function ruleOf({ sqlite, database }: Snapshot, pipeline: string, action: string): RuleSummary {
+  const rows = database.prepare<[string, string], { format: string; data: Buffer }>(
+    'SELECT format, data FROM segments WHERE pipeline = ? AND action = ? ORDER BY seq DESC',
+  )
+  const seen = new SeenKeys(sqlite)
+  const keys = new Map<string, number>()
+  let isJournal = true
+  let segments = 0
+  let bytes = 0
+  let form = ''
+  const isNew = (section: string, key: Buffer, isForgotten: boolean) => {
+    const before = keys.get(section) ?? 0
+    keys.set(section, before + (seen.add(section, key) && !isForgotten ? 1 : 0))
+    return false
+  }
+  try {
+    for (const { format, data } of rows.iterate(pipeline, action)) {
+      segments++
+      bytes += data.length
+      form = format
+      if (isJournal) isJournal = isRead(data, isNew)
+    }
+  } finally {
+    seen.close()
+  }
+  return { action, format: form, segments, bytes, keys: isJournal ? Object.fromEntries(keys) : null }
+}
+
+function isRead(data: Buffer, isNew: Parameters<typeof entriesOf>[1]): boolean {
+  try {
+    entriesOf(data, isNew).next()
+    return true
+  } catch (error) {
+    if (isDamage(error)) throw error
+    // A plugin may save in a form of its own.
+    return false
+  }
+}

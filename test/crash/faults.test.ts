@@ -1,0 +1,368 @@
+// What goes wrong around the daemon, and passes: disks that are full or read-only, files, senders and targets that are away.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Daemon, scratchFolder } from '../helpers/daemon.ts'
+import { ForwardReceiver, freePort } from '../helpers/forward-receiver.ts'
+import { mountSmallDisk } from '../helpers/small-disk.ts'
+import { numbersIn, seeded } from './lab.ts'
+import { Sender, type SenderOptions } from './sender.ts'
+
+const perFrame = 20
+const frames = 200
+const padding = 'x'.repeat(200)
+const soon = { timeout: 15_000, interval: 20 }
+
+/** Sends numbered events until `stop`. */
+function sending(port: number, options: Partial<SenderOptions> = {}): { sender: Sender; done: Promise<void> } {
+  const events = (index: number) =>
+    Array.from({ length: perFrame }, (_, i) => ({
+      timestamp: 1_600_000_000 + index,
+      record: { n: index * perFrame + i, padding },
+    }))
+  const sender = new Sender({ port, tag: 'app', events, window: 4, frames: Number.POSITIVE_INFINITY, ...options })
+  return { sender, done: sender.run() }
+}
+
+/** `state_dir`, an input_forward, and other actions. */
+function yaml(port: number, outputs: string, { state = '{dir}/state', more = '' } = {}): string {
+  return `state_dir: "${state}"\n${more}pipelines:\n  main:\n    - {name: input_forward, host: 127.0.0.1, port: ${port}}\n${outputs}`
+}
+
+const archive = (folder = '{dir}') =>
+  `    - {name: output_archive, path_template: "${folder}/out/%H%M.jsonl", retry_delay: 0.05, retry_max_delay: 0.2}\n`
+
+const away = (port: number, options = '') =>
+  `    - {name: output_forward, host: 127.0.0.1, port: ${port}, recover_wait: 0.05, retry_delay: 0.05, retry_max_delay: 0.2${options}}\n`
+
+function archived(folder: string): number[] {
+  const out = join(folder, 'out')
+  if (!existsSync(out)) return []
+  return readdirSync(out)
+    .sort()
+    .flatMap((name) => numbersIn(readFileSync(join(out, name), 'utf8')))
+}
+
+/** Events from 0 on, each of them once. */
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => n)
+}
+
+const sorted = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)
+
+function warnings(daemon: Daemon): string[] {
+  return daemon.logs().flatMap(({ level, msg }) => (level === 'warn' || level === 'error' ? [String(msg)] : []))
+}
+
+async function acknowledged(sender: Sender, more: number): Promise<void> {
+  const goal = sender.acknowledged + more
+  await vi.waitFor(() => expect(sender.acknowledged).toBeGreaterThanOrEqual(goal), soon)
+}
+
+/** Until nothing has been acknowledged for a while. */
+async function stuck(sender: Sender): Promise<void> {
+  for (let seen = -1; seen !== sender.acknowledged; ) {
+    seen = sender.acknowledged
+    await delay(700)
+  }
+}
+
+async function end(daemon: Daemon): Promise<void> {
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+}
+
+/** A folder on a file system of its own; the test is skipped by name where this process may not mount. */
+const disk = mountSmallDisk(16)
+disk?.remove()
+const whereMountable = describe.skipIf(disk === undefined)
+
+function smallDisk(kilobytes: number): string {
+  const made = mountSmallDisk(kilobytes)
+  if (made === undefined) throw new Error('it could be mounted a moment ago')
+  onTestFinished(() => made.remove())
+  return made.folder
+}
+
+whereMountable('a disk that is full', () => {
+  test.each([
+    ['the outputs', true, false, /cannot write .*no space left/i],
+    ['the state', false, true, /cannot write the state file .*the disk is full/],
+    ['both', true, true, /no space left|the disk is full/i],
+  ])(
+    'holding %s lets the sender wait; when there is room again, everything is there once',
+    async (_, out, state, message) => {
+      const folder = await scratchFolder()
+      const small = smallDisk(4096)
+      const port = await freePort()
+      const outFolder = out ? small : folder
+      const text = yaml(port, archive(outFolder), { state: `${state ? small : folder}/state` })
+      const daemon = await Daemon.start(text, folder)
+      const { sender, done } = sending(port)
+      await acknowledged(sender, 2)
+      const ballast = join(small, 'ballast')
+      fill(ballast)
+      await daemon.logged(message)
+      await stuck(sender)
+      const before = sender.acknowledged
+      const lines = warnings(daemon)
+      // As often as it is tried again meanwhile, it is said once: by the output, by the state.
+      expect(lines.length).toBeLessThanOrEqual(out && state ? 2 : 1)
+      rmSync(ballast)
+      await acknowledged(sender, 3)
+      expect(sender.acknowledged).toBeGreaterThan(before)
+      sender.stop()
+      await done
+      await end(daemon)
+      expect(warnings(daemon)).toEqual(lines)
+      expect(archived(outFolder)).toEqual(upTo(sender.acknowledged * perFrame))
+    },
+  )
+
+  test('and then a kill, and room: everything is there once', async () => {
+    const folder = await scratchFolder()
+    const small = smallDisk(4096)
+    const port = await freePort()
+    const text = yaml(port, archive(small), { state: `${small}/state` })
+    const first = await Daemon.start(text, folder)
+    const { sender, done } = sending(port)
+    await acknowledged(sender, 2)
+    const ballast = join(small, 'ballast')
+    fill(ballast)
+    await first.logged(/no space left|the disk is full/i)
+    await stuck(sender)
+    first.signal('SIGKILL')
+    await first.exit()
+    rmSync(ballast)
+    const second = await Daemon.start(text, folder)
+    await acknowledged(sender, 3)
+    sender.stop()
+    await done
+    await end(second)
+    expect(archived(small)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+
+  test('a state folder that becomes read-only, and writable again, loses and doubles nothing', async () => {
+    const folder = await scratchFolder()
+    const small = smallDisk(8192)
+    const port = await freePort()
+    const text = yaml(port, archive(), { state: `${small}/state` })
+    const first = await Daemon.start(text, folder)
+    const { sender, done } = sending(port)
+    await acknowledged(sender, 2)
+    // A file system with files open for writing cannot be remounted; this is how it looks after a restart.
+    first.signal('SIGKILL')
+    await first.exit()
+    execFileSync('mount', ['-o', 'remount,ro', small])
+    const refused = await Daemon.start(text, folder)
+    expect(await refused.exit()).toBe(1)
+    expect(refused.stderr).toMatch(/STATE_UNAVAILABLE/)
+    expect(refused.stderr).toMatch(/main\.sqlite/)
+    execFileSync('mount', ['-o', 'remount,rw', small])
+    const second = await Daemon.start(text, folder)
+    await acknowledged(sender, 3)
+    sender.stop()
+    await done
+    await end(second)
+    expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+})
+
+/** Takes all the room there is. */
+function fill(path: string): void {
+  for (let size = 256 * 1024; size >= 1; size = Math.floor(size / 4)) {
+    try {
+      for (;;) writeFileSync(path, Buffer.alloc(size), { flag: 'a' })
+    } catch {
+      // Then with less.
+    }
+  }
+}
+
+test('a daemon that stands still for longer than its sender waits takes nothing twice', async () => {
+  const folder = await scratchFolder()
+  const port = await freePort()
+  const daemon = await Daemon.start(yaml(port, archive()), folder)
+  const { sender, done } = sending(port, { patience: 150 })
+  await acknowledged(sender, 2)
+  for (let round = 0; round < 3; round++) {
+    const { lost } = sender
+    daemon.signal('SIGSTOP')
+    // The frames stand in the sockets of several connections by then.
+    await vi.waitFor(() => expect(sender.lost).toBeGreaterThanOrEqual(lost + 3), soon)
+    daemon.signal('SIGCONT')
+    await acknowledged(sender, 2)
+  }
+  sender.stop()
+  await done
+  await end(daemon)
+  expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
+})
+
+test('with fewer file descriptors than files to write, events wait or are written, and none is lost or doubled', async () => {
+  const folder = await scratchFolder()
+  const port = await freePort()
+  const output = `    - {name: output_archive, path_template: "{dir}/out/{n}.jsonl", max_open_files: 10000, retry_delay: 0.05, retry_max_delay: 0.2}\n`
+  const through = ['prlimit', '--nofile=64']
+  const first = await Daemon.start(yaml(port, output), folder, { through })
+  const { sender, done } = sending(port)
+  await first.logged(/too many open files/i)
+  await stuck(sender)
+  expect(warnings(first).filter((line) => /too many open files/i.test(line))).toHaveLength(1)
+  first.signal('SIGKILL')
+  await first.exit()
+  const second = await Daemon.start(yaml(port, output), folder)
+  await acknowledged(sender, 5)
+  sender.stop()
+  await done
+  await end(second)
+  expect(sorted(archived(folder))).toEqual(upTo(sender.acknowledged * perFrame))
+})
+
+describe('a target that is away', () => {
+  test('holds nobody up: inputs are acknowledged, a restart keeps what waits, and all of it arrives once, in order', async () => {
+    const folder = await scratchFolder()
+    const [port, target] = [await freePort(), await freePort()]
+    const text = yaml(port, away(target))
+    const first = await Daemon.start(text, folder)
+    const { sender, done } = sending(port, { frames })
+    await done
+    first.signal('SIGTERM')
+    expect(await first.exit(), first.stderr).toBe(0)
+    expect(first.logs().find(({ msg }) => /wait in the state/.test(String(msg)))).toMatchObject({
+      events: frames * perFrame,
+    })
+    const second = await Daemon.start(text, folder)
+    await second.logged(/earlier run/)
+    second.signal('SIGKILL')
+    await second.exit()
+    const third = await Daemon.start(text, folder)
+    await third.logged(/earlier run/)
+    const receiver = await ForwardReceiver.start({ listen: target })
+    await receiver.until(() => receiver.taken.length >= sender.acknowledged * perFrame)
+    expect(receiver.taken.map(({ record }) => record.n)).toEqual(upTo(frames * perFrame))
+    await end(third)
+    expect(third.stderr).not.toMatch(/wait in the state/)
+  })
+
+  test('that takes events and never says so does not make the end late or wrong', async () => {
+    const folder = await scratchFolder()
+    const port = await freePort()
+    const receiver = await ForwardReceiver.start({ take: () => {} })
+    const text = yaml(port, away(receiver.port), { more: 'shutdown_timeout: 1\n' })
+    const daemon = await Daemon.start(text, folder)
+    await sending(port, { frames: 3 }).done
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit(), daemon.stderr).toBe(0)
+    expect(daemon.logs().find(({ msg }) => /wait in the state/.test(String(msg)))).toMatchObject({
+      events: 3 * perFrame,
+    })
+  })
+
+  test('for longer than retry_limit has its events in the dead letters, which a kill does not take', async () => {
+    const folder = await scratchFolder()
+    const [port, target] = [await freePort(), await freePort()]
+    const more = 'dead_letters: "{dir}/dead.jsonl"\n'
+    const daemon = await Daemon.start(yaml(port, away(target, ', retry_limit: 1'), { more }), folder)
+    const { sender, done } = sending(port, { frames: 20 })
+    await done
+    daemon.signal('SIGKILL')
+    await daemon.exit()
+    const second = await Daemon.start(yaml(port, away(target, ', retry_limit: 1'), { more }), folder)
+    const letters = () => {
+      const path = join(folder, 'dead.jsonl')
+      const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : []
+      return lines.map((line) => JSON.parse(line) as { code: string; record: { n: number } })
+    }
+    const expected = upTo(sender.acknowledged * perFrame)
+    await vi.waitFor(() => expect(new Set(letters().map(({ record }) => record.n)).size).toBe(expected.length), soon)
+    await end(second)
+    expect(new Set(letters().map(({ code }) => code))).toEqual(new Set(['OUTPUT_UNAVAILABLE']))
+  })
+
+  test('lets inputs wait at buffer_limit, with all that was acknowledged in the state', async () => {
+    const folder = await scratchFolder()
+    const [port, target] = [await freePort(), await freePort()]
+    const limit = 50_000
+    const daemon = await Daemon.start(yaml(port, away(target, `, buffer_limit: ${limit}`)), folder)
+    const { sender, done } = sending(port)
+    await acknowledged(sender, 1)
+    await stuck(sender)
+    // One commit may be beyond it: what was on its way then.
+    expect(waiting(folder)).toBeLessThan(limit + 4 * perFrame * 2 * padding.length)
+    expect(waiting(folder)).toBeGreaterThanOrEqual(limit)
+    const receiver = await ForwardReceiver.start({ listen: target })
+    await acknowledged(sender, 5)
+    sender.stop()
+    await done
+    await end(daemon)
+    expect(receiver.taken.map(({ record }) => record.n)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+
+  test('costs the oldest events under drop_oldest, and the counter says how many', async () => {
+    const folder = await scratchFolder()
+    const [port, target, states] = [await freePort(), await freePort(), await freePort()]
+    const limit = 50_000
+    const more = `states: {port: ${states}}\n`
+    const text = yaml(port, away(target, `, buffer_limit: ${limit}, when_full: drop_oldest`), { more })
+    const daemon = await Daemon.start(text, folder)
+    const { sender, done } = sending(port, { frames })
+    await done
+    await vi.waitFor(() => expect(waiting(folder)).toBeLessThan(limit * 2), soon)
+    const answer = await (await fetch(`http://127.0.0.1:${states}/`)).text()
+    const receiver = await ForwardReceiver.start({ listen: target })
+    await vi.waitFor(() => expect(waiting(folder)).toBe(0), soon)
+    await end(daemon)
+    const taken = receiver.taken.map(({ record }) => Number(record.n))
+    expect(taken).toEqual(sorted(taken))
+    expect(taken.at(-1)).toBe(sender.acknowledged * perFrame - 1)
+    const [, dropped = '0'] = /"dropped":\{"app":(\d+)\}/.exec(answer) ?? []
+    expect(Number(dropped)).toBeGreaterThan(0)
+    expect(taken.length + Number(dropped)).toBe(sender.acknowledged * perFrame)
+  })
+})
+
+/** Bytes in the state that wait for a target. */
+function waiting(folder: string): number {
+  const database = sqlite(join(folder, 'state/main.sqlite'), { readonly: true })
+  try {
+    return Number(database.prepare('SELECT total(length(data)) FROM batches').pluck().get())
+  } finally {
+    database.close()
+  }
+}
+
+test('from daemon to daemon, both killed at any moment, everything acknowledged is in the last archive once', {
+  timeout: 120_000,
+}, async () => {
+  const [near, far] = [await scratchFolder(), await scratchFolder()]
+  const [port, target] = [await freePort(), await freePort()]
+  const random = seeded(20)
+  const startNear = () => Daemon.start(yaml(port, away(target)), near)
+  const startFar = () => Daemon.start(yaml(target, archive()), far)
+  let [a, b] = await Promise.all([startNear(), startFar()])
+  const { sender, done } = sending(port)
+  for (let kill = 0; kill < 20; kill++) {
+    await delay(100 + random() * 500)
+    if (random() < 0.5) {
+      a.signal('SIGKILL')
+      await a.exit()
+      a = await startNear()
+    } else {
+      b.signal('SIGKILL')
+      await b.exit()
+      b = await startFar()
+    }
+  }
+  sender.stop()
+  await done
+  const expected = sender.acknowledged * perFrame
+  expect(expected).toBeGreaterThan(0)
+  await vi.waitFor(() => expect(new Set(archived(far)).size).toBe(expected), soon)
+  await end(a)
+  await end(b)
+  expect(archived(far)).toEqual(upTo(expected))
+})

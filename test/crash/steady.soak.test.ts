@@ -1,0 +1,117 @@
+// Hours at a steady rate, with a million keys and everything saved: memory and descriptors stay what they were.
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { encodeForward } from '../../src/protocol/forward-writer.ts'
+import { Daemon, scratchFolder } from '../helpers/daemon.ts'
+import { freePort } from './lab.ts'
+
+/** An hour, unless the environment says otherwise. */
+const minutes = Number(process.env.FEEDOO_SOAK_MINUTES ?? 60)
+/** Events a second, in frames of a hundred. */
+const rate = 10_000
+const frameEvents = 100
+const keys = 1_000_000
+/** Share of the time after which everything has its size: all keys have been seen. */
+const warmUp = 1 / 6
+/** Milliseconds from sending a frame to its acknowledgement, of which a commit is the larger part. */
+const longestWait = 250
+const sampleInterval = 5000
+
+interface Sample {
+  rssMB: number
+  descriptors: number
+}
+
+const yaml = (port: number) => `state_dir: "{dir}/state"
+pipelines:
+  main:
+    - {name: input_forward, host: 127.0.0.1, port: ${port}}
+    - {name: filter_frequency, match: app.*, tag: alert, query_key: user, num_events: 50, timeframe: 60}
+    - {name: output_archive, path_template: "{dir}/out/%Y-%m-%d-%H%M.jsonl", max_open_files: 2}
+`
+
+test(`for ${minutes} minutes at ${rate} events a second with ${keys} keys nothing grows, and commits stay short`, async () => {
+  const folder = await scratchFolder()
+  const port = await freePort()
+  const daemon = await Daemon.start(yaml(port), folder)
+  await daemon.logged(/runs main/)
+  const samples: Sample[] = []
+  const waits: number[] = []
+  const sampler = setInterval(() => {
+    samples.push(sampleOf(daemon.pid))
+    dropOldFiles(join(folder, 'out'))
+  }, sampleInterval)
+  const sent = await send(port, waits)
+  clearInterval(sampler)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+  expect(waits).toHaveLength(sent)
+
+  const settled = samples.slice(Math.ceil(samples.length * warmUp))
+  const third = Math.floor(settled.length / 3)
+  const early = median(settled.slice(0, third).map(({ rssMB }) => rssMB))
+  const late = median(settled.slice(-third).map(({ rssMB }) => rssMB))
+  const wait = waits.slice(Math.ceil(waits.length * warmUp)).sort((a, b) => a - b)[
+    Math.floor(waits.length * (1 - warmUp) * 0.99)
+  ]
+  console.log(
+    `RSS ${early.toFixed(0)} MB, then ${late.toFixed(0)} MB; descriptors ${settled[0]?.descriptors}, then ${settled.at(-1)?.descriptors}; ` +
+      `99 % of frames acknowledged within ${wait?.toFixed(0)} ms`,
+  )
+  expect(late).toBeLessThan(early * 1.1)
+  expect(Math.abs((settled.at(-1)?.descriptors ?? 0) - (settled[0]?.descriptors ?? 0))).toBeLessThanOrEqual(2)
+  expect(wait).toBeLessThan(longestWait)
+})
+
+/** Sends at the rate; resolves with the number of frames once all are acknowledged. */
+async function send(port: number, waits: number[]): Promise<number> {
+  const socket = connect(port, '127.0.0.1').setNoDelay()
+  const sentAt: number[] = []
+  const frames = (minutes * 60 * rate) / frameEvents
+  const ackBytes = 6 + chunkOf(0).length
+  let bytes = 0
+  const done = new Promise<void>((resolve, reject) => {
+    socket.on('error', reject)
+    socket.on('data', (data) => {
+      bytes += data.length
+      while (bytes >= ackBytes * (waits.length + 1)) waits.push(performance.now() - (sentAt[waits.length] ?? 0))
+      if (waits.length === frames) resolve()
+    })
+  })
+  const start = performance.now()
+  let n = 0
+  for (let frame = 0; frame < frames; frame++) {
+    const due = start + (frame * frameEvents * 1000) / rate
+    if (due > performance.now()) await sleep(due - performance.now())
+    const events = Array.from({ length: frameEvents }, () => ({
+      timestamp: Date.now() / 1000,
+      record: { user: `user-${(n++ * 7919) % keys}` },
+    }))
+    sentAt.push(performance.now())
+    socket.write(encodeForward('app.log', events, 'forward', chunkOf(frame)))
+  }
+  await done
+  socket.end()
+  return frames
+}
+
+function chunkOf(frame: number): string {
+  return `chunk-${String(frame).padStart(12, '0')}`
+}
+
+function sampleOf(pid: number): Sample {
+  const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return { rssMB: Number(rss) / 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length }
+}
+
+/** All but the last two: an hour of events need not stay. */
+function dropOldFiles(folder: string): void {
+  for (const name of readdirSync(folder).sort().slice(0, -2)) rmSync(join(folder, name))
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+}
