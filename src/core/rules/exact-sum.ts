@@ -5,6 +5,13 @@
  * first. Of numbers as they occur there are one to three.
  */
 
+/** A sum of nothing, with room for as many parts as it mostly has: a list that begins empty makes room for 17. */
+export function newSum(): number[] {
+  const parts = [0.5, 0.5, 0.5]
+  parts.length = 0
+  return parts
+}
+
 /** Adds a number; to take one away, add its negative. The total must stay below the largest double. */
 export function addExactly(parts: number[], number: number): void {
   let high = number

@@ -1,7 +1,7 @@
 // For each slot two windows of equal length, one before the other, at the newest event and at a moment of the clock.
 import type { MsgpackWriter } from '../../protocol/msgpack-writer.ts'
 import { Arena, noRing, pageLength, pageShift } from './arena.ts'
-import { addExactly, roundedSum } from './exact-sum.ts'
+import { addExactly, newSum, roundedSum } from './exact-sum.ts'
 import { savedNumber } from './journal.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
@@ -36,6 +36,8 @@ export interface WindowsOptions {
   timeframe: number
   /** Each event has a number, of which there are means. */
   values: boolean
+  /** The windows are wanted at moments of the clock, too. */
+  clock: boolean
 }
 
 export class Windows {
@@ -43,18 +45,20 @@ export class Windows {
   readonly rows: Rows
   /** At the newest time of the slot's events. */
   readonly newest: View
-  /** At the moment to which it was moved. Not before the newest time where events have been dropped. */
+  /** At the moment to which it was moved; not before the newest time where events have been dropped. If it is wanted. */
   readonly clock: View
+  readonly #hasClock: boolean
   /** A time, or a time and a number, is an entry of 1 << shift doubles. */
   readonly #shift: number
   readonly #arena = new Arena()
 
-  constructor(keys: KeyTable, { timeframe, values }: WindowsOptions) {
+  constructor(keys: KeyTable, { timeframe, values, clock }: WindowsOptions) {
     this.timeframe = timeframe
     this.#shift = values ? 1 : 0
     this.rows = keys.rows
     this.newest = new View(this, values, atNewest)
-    this.clock = new View(this, values, atClock)
+    this.clock = new View(this, values && clock, atClock)
+    this.#hasClock = clock
     keys.whenNew((slot) => this.#reset(slot))
   }
 
@@ -71,7 +75,7 @@ export class Windows {
     if (this.first(slot) === never) this.startAt(slot, time)
     this.#insert(slot, time, value)
     this.newest.add(slot, time, value)
-    this.clock.add(slot, time, value)
+    if (this.#hasClock) this.clock.add(slot, time, value)
     return true
   }
 
@@ -137,9 +141,11 @@ export class Windows {
   #drop(slot: number): void {
     const gone = this.newest.begin(slot)
     if (gone === 0) return
-    if (this.clock.begin(slot) < gone) this.clock.move(slot, this.newest.moment(slot))
+    if (this.#hasClock) {
+      if (this.clock.begin(slot) < gone) this.clock.move(slot, this.newest.moment(slot))
+      this.clock.drop(slot, gone)
+    }
     this.newest.drop(slot, gone)
-    this.clock.drop(slot, gone)
     const { ints } = this.rows
     const row = rowInts * slot
     const power = ints[row + powerAt] ?? 0
@@ -311,8 +317,8 @@ export class View {
     ints[rowInts * slot + this.#at.begin] = 0
     ints[rowInts * slot + this.#at.split] = 0
     if (this.#sums === undefined) return
-    this.#sums[2 * slot] = []
-    this.#sums[2 * slot + 1] = []
+    this.#sums[2 * slot] = newSum()
+    this.#sums[2 * slot + 1] = newSum()
   }
 
   #split(slot: number): number {
