@@ -98,3 +98,11 @@ it('an incident says when it is over although the last event was late', () => {
     [15, 'resolved'],
   ])
 })
+
+it('a field nested too deep to be written does not keep an alert from coming', () => {
+  let deep: unknown = 1
+  for (let level = 0; level < 50_000; level++) deep = [deep]
+  const params = { ...every, num_events: 2, alert: { text: '{deep} of {num_events}' } }
+  const alerts = alertsOf(filterFrequency, params, [at(0), at(1, { deep })])
+  expect(alerts.map(({ record }) => record.text)).toEqual(['{deep} of 2'])
+})
