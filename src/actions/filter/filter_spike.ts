@@ -46,7 +46,9 @@ rise follows the event that caused it.
 With \`resolve\`, it is over when for a whole timeframe the current window, in which only events since the alert count, was not any
 more so much larger (or smaller) than the \`reference\` that the alert told. No event is not larger, but is smaller.
 
-The times of all events in two timeframes are kept: 8 bytes an event, or 16 with \`field_value\`, and at most twice that.`,
+The times of all events in two timeframes are kept, in 8 to 16 bytes an event, or 16 to 32 with \`field_value\`; those of a key are saved
+as a whole, 9 bytes each (or 18), in each commit in which it had an event. Ask for no longer a timeframe than it takes where one key
+has hundreds of events a second.`,
   params: z.strictObject({
     ...ruleParams,
     timeframe: timeframeParam.describe('Length of each of the two windows in seconds.'),
