@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { filterMatchingList } from '../../../src/actions/filter/filter_matching_list.ts'
 import { FeedooError } from '../../../src/core/errors.ts'
 import type { Event } from '../../../src/core/event.ts'
-import { seeded } from '../../helpers/rule-streams.ts'
+import { seeded, seedGroups } from '../../helpers/rule-streams.ts'
 import { makePipeline, send } from '../../helpers/run-pipeline.ts'
 import { checkMatchingList } from './matching-list-oracle.ts'
 
@@ -154,9 +154,12 @@ describe('filter_matching_list', () => {
     await expect(send([rule], [])).rejects.toThrow('cannot read the list /nowhere/list.txt: there is no such file')
   })
 
-  it('equals its definition on 2,000 random streams, however they are cut and restarted', () => {
-    for (let seed = 0; seed < 2000; seed++) checkMatchingList(seeded(seed))
-  })
+  it.each(seedGroups(2000))(
+    'equals its definition on random streams, however they are cut and restarted: seeds from $first',
+    ({ seeds }) => {
+      for (const seed of seeds) checkMatchingList(seeded(seed))
+    },
+  )
 })
 
 describe('the parameters of filter_matching_list', () => {
