@@ -50,6 +50,7 @@ export class Alarms {
     if (this.#ringing) return
     this.#ringing = true
     const { now } = this.time
+    this.time.leap = now
     try {
       const mute = new Set<Alarm>()
       for (;;) {
@@ -61,6 +62,7 @@ export class Alarms {
       }
     } finally {
       this.time.now = now
+      this.time.leap = undefined
       this.#ringing = false
     }
   }

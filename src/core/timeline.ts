@@ -8,12 +8,19 @@ const silence = 0.5
 /** Unix seconds, the end of the year 9999: a later time is nonsense and moves nothing. */
 const endOfTime = 253_402_300_800
 
+/** Whether a number of seconds is a moment that can be: within some 8,000 years of 1970. */
+export function isTime(seconds: number): boolean {
+  return Math.abs(seconds) < endOfTime
+}
+
 /** What a rule sees of it. */
 export interface Timeline {
   /** Unix seconds. It goes back only once: when the first event is older than the moment of the start. */
   readonly now: number
   /** When it began: the time of the first event, or of the start while there was none. */
   readonly start: number
+  /** Where the time is going while actions are told, one moment after the other, what is due on the way; else `now`. */
+  readonly goal: number
   /** The time of an event on this line: its own, or that of its arrival. */
   timeOf(event: Event): number
 }
@@ -69,6 +76,8 @@ export class Timelines {
 export class EventTimeline implements Timeline {
   now: number
   start: number
+  /** Set by the alarms while they ring. */
+  leap: number | undefined
   readonly #clock: Clock
   /** The wall clock when the last event was seen, as far as `advance` has looked. */
   #wall: number
@@ -83,6 +92,10 @@ export class EventTimeline implements Timeline {
     this.now = this.#wall
     this.start = this.#wall
     this.#highest = this.#wall
+  }
+
+  get goal(): number {
+    return this.leap ?? this.now
   }
 
   timeOf(event: Event): number {
@@ -123,7 +136,7 @@ export class EventTimeline implements Timeline {
 
   /** The first event says what time it is: until then there was only the wall clock to go by. */
   #anchor(time: number): boolean {
-    if (!(Math.abs(time) < endOfTime)) return false
+    if (!isTime(time)) return false
     this.#fresh = false
     this.now = time
     this.start = time
@@ -135,12 +148,18 @@ export class EventTimeline implements Timeline {
 export class ArrivalTimeline implements Timeline {
   now: number
   start: number
+  /** Set by the alarms while they ring. */
+  leap: number | undefined
   readonly #clock: Clock
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.now = clock.now()
     this.start = this.now
+  }
+
+  get goal(): number {
+    return this.leap ?? this.now
   }
 
   timeOf(): number {

@@ -101,15 +101,17 @@ export function naiveFlatline(params: FlatlineParams, steps: readonly Step[], ta
     out.push(step)
     if (value === undefined) continue
     const name = nameOf(value)
+    // What came too late says nothing about the time since.
+    const from = step.timestamp > now - timeframe ? step.timestamp : now
     const wasLow = open.has(name) && !keys.has(name)
     const key = keys.get(name) ?? {
-      ...{ value, since: step.timestamp, fired: Number.NEGATIVE_INFINITY, times: [] },
+      ...{ value, since: from, fired: Number.NEGATIVE_INFINITY, times: [] },
       ...{ low: wasLow, asleep: false, seen: 0 },
     }
     keys.set(name, key)
     if (key.asleep) {
       key.asleep = false
-      key.since = step.timestamp
+      key.since = from
     }
     key.seen = ++seen
     key.times.push(step.timestamp)

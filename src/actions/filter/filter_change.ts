@@ -76,7 +76,7 @@ a value of more than 4096 characters they hold the beginning; it is compared as 
   ],
   lint: lintRule,
   create(params, context) {
-    const { compare_key, ignore_null, timeframe = Number.POSITIVE_INFINITY } = params
+    const { compare_key, ignore_null, timeframe } = params
     const { time } = context
     const rule = createRule({ form, params, context, meaning: compare_key })
     const { keyOf, table, alerts } = rule
@@ -113,12 +113,12 @@ a value of more than 4096 characters they hold the beginning; it is compared as 
       const slot = keys.see(key)
       const now = time.timeOf(event)
       const old = values[slot]
-      const apart = Math.abs(now - (times.data[slot] ?? 0))
+      const isNear = timeframe === undefined || Math.abs(now - (times.data[slot] ?? 0)) < timeframe
       times.data[slot] = now
       // NaN is the same as NaN.
       if (old === value || (old !== undefined && Object.is(old, value))) return undefined
       values[slot] = typeof value === 'string' ? copyText(value) : value
-      if (old === undefined || !(apart < timeframe)) return undefined
+      if (old === undefined || !isNear) return undefined
       return alerts.fire(key, now, { old_value: keyValue(old), new_value: keyValue(value) }, event)
     })
   },

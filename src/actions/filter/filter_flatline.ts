@@ -8,11 +8,14 @@ import { lintRule, resolveParam, ruleParams, timeframeParam } from '../../core/r
 import { onlyKey } from '../../core/rules/query-key.ts'
 import { createRule } from '../../core/rules/rule.ts'
 import { Times } from '../../core/rules/times.ts'
+import { isTime } from '../../core/timeline.ts'
 
 /** The form in which windows are saved. */
 const form = 'filter_flatline/1'
 
 const forever = Number.POSITIVE_INFINITY
+/** Repeats of a key's alert, at most, when the time leaps ahead: one event with a wrong time must not give alerts for years. */
+const maxRepeats = 1000
 const enough = 0
 const lowNow = 1
 const asleep = 2
@@ -24,7 +27,8 @@ export const filterFlatline = defineAction({
   details: `Found by the clock, also in complete silence: at the moment when the \`timeframe\` that ends there holds fewer than \`threshold\`
 events of the key. An event exactly \`timeframe\` ago is outside. A whole timeframe is waited for first: after the key's first
 event, or, without \`query_key\`, after the start, so that there is an alert even if nothing ever came. While it stays that
-way, there is another alert each timeframe; with \`forget_keys\` there is one, and the key begins afresh when it is back.
+way, there is another alert each timeframe; with \`forget_keys\` there is one, and the key begins afresh when it is back. When
+the time leaps ahead, by an event whose time is wrong, only the last 1,000 of a key are told (\`repeats_left_out\` counts the others).
 
 The time is that of the events: it stands where the newest one of the pipeline is, and goes on by the wall clock when none
 comes for half a second. In a replay only events move it.
@@ -84,7 +88,7 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
   lint: lintRule,
   create(params, context) {
     const { query_key, threshold, timeframe, forget_keys, resolve } = params
-    const { time, count } = context
+    const { time, count, log } = context
     const rule = createRule({ form, params, context, resolve })
     const { keyOf, table, alerts } = rule
     const { keys } = table
@@ -98,6 +102,7 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
     const low = keys.int32(0)
     /** Without a key of their own, events are expected from the start; not any more once they have been told to be missing. */
     let expected = query_key === undefined
+    let refused = 0
 
     table.remember({
       forget(slot) {
@@ -106,7 +111,14 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
       },
       write(slot, writer) {
         const kept = times.times(slot)
-        writer.mapHeader(5).str('since').number(at(since.data, slot)).str('fired').number(at(fired.data, slot))
+        writer
+          .mapHeader(6)
+          .str('threshold')
+          .number(threshold)
+          .str('since')
+          .number(at(since.data, slot))
+          .str('fired')
+          .number(at(fired.data, slot))
         writer.str('low').number(at(low.data, slot)).str('newest').number(times.newest(slot))
         writer.str('times').arrayHeader(kept.length)
         for (const one of kept) writer.number(one)
@@ -117,7 +129,14 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
         fired.data[slot] = savedNumber(saved.fired)
         low.data[slot] = savedNumber(saved.low)
         if (!Array.isArray(saved.times)) throw new Error('the times of a window are missing')
-        times.restore(slot, savedNumber(saved.newest), saved.times.map(savedNumber))
+        const newest = savedNumber(saved.newest)
+        times.restore(slot, newest, saved.times.map(savedNumber))
+        const kept = savedNumber(saved.threshold)
+        // There may have been more events than a lower threshold kept: what is not known is no reason for an alert.
+        if (kept < threshold && saved.times.length === kept) {
+          since.data[slot] = Math.max(at(since.data, slot), newest)
+          if (refused++ === 0) log.info('threshold is higher than it was: each key is watched from its newest event on')
+        }
         expected = false
         if (low.data[slot] !== asleep) plan(slot)
       },
@@ -144,13 +163,21 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
       const own = { number_of_event: times.countAfter(slot, moment - timeframe), threshold }
       const alert = alerts.fire(key, moment, own)
       alerts.endsAt(key, forever)
-      fired.data[slot] = moment
+      fired.data[slot] = moment + leap(moment)
       low.data[slot] = forget_keys ? asleep : lowNow
       // The only key stays: without it, its events would be expected from the start again.
       if (forget_keys && query_key !== undefined) keys.delete(slot)
       else table.touch(slot)
       if (!forget_keys) plan(slot)
       if (alert !== undefined) emit(alert)
+    }
+
+    /** Seconds after a moment for which repeats are left out. */
+    function leap(moment: number): number {
+      const repeats = forget_keys ? 0 : Math.floor((time.goal - moment) / timeframe)
+      if (repeats <= maxRepeats) return 0
+      count('repeats_left_out', repeats - maxRepeats)
+      return (repeats - maxRepeats) * timeframe
     }
 
     /** The only key, of which nothing has come yet. */
@@ -166,17 +193,20 @@ The alert's record holds \`timestamp\` (the moment), \`rule\`, \`query_key\` (wh
         if (key === undefined) return undefined
         if (expected) expect()
         const now = time.timeOf(event)
+        const isLate = !(now > time.now - timeframe)
+        if (isLate) count('late')
+        if (!isTime(now)) return undefined
         const isNew = keys.find(key) === none
         const slot = keys.see(key)
         if (isNew) {
-          watch(slot, now)
+          // What came too late says nothing about the time since.
+          watch(slot, isLate ? time.now : now)
           low.data[slot] = alerts.isOpen(key) ? lowNow : enough
         } else if (low.data[slot] === asleep) {
-          watch(slot, now)
+          watch(slot, isLate ? time.now : now)
           low.data[slot] = lowNow
         }
         times.add(slot, now)
-        if (now <= time.now - timeframe) count('late')
         plan(slot)
         if (low.data[slot] === lowNow && times.fromNewest(slot, threshold) > time.now - timeframe) {
           low.data[slot] = enough

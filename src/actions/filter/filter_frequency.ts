@@ -5,6 +5,7 @@ import { savedMap, savedNumber } from '../../core/rules/journal.ts'
 import { lintRule, resolveParam, ruleParams, timeframeParam } from '../../core/rules/params.ts'
 import { createRule } from '../../core/rules/rule.ts'
 import { Times } from '../../core/rules/times.ts'
+import { isTime } from '../../core/timeline.ts'
 
 /** The form in which windows are saved. */
 const form = 'filter_frequency/1'
@@ -94,7 +95,7 @@ caused it.`,
       const key = keyOf(event.record)
       if (key === undefined) return undefined
       const now = time.timeOf(event)
-      const full = windows.add(keys.see(key), now)
+      const full = isTime(now) ? windows.add(keys.see(key), now) : undefined
       if (full === undefined) count('late')
       return full === true ? alerts.fire(key, now, own, event) : undefined
     })

@@ -46,7 +46,9 @@ rise follows the event that caused it.
 With \`resolve\`, it is over when for a whole timeframe the current window, in which only events since the alert count, was not any
 more so much larger (or smaller) than the \`reference\` that the alert told. No event is not larger, but is smaller.
 
-The times of all events in two timeframes are kept: 8 bytes an event, or 16 with \`field_value\`, and at most twice that.`,
+The times of all events in two timeframes are kept, in 8 to 16 bytes an event, or 16 to 32 with \`field_value\`; those of a key are saved
+as a whole, 9 bytes each (or 18), in each commit in which it had an event. Ask for no longer a timeframe than it takes where one key
+has hundreds of events a second.`,
   params: z.strictObject({
     ...ruleParams,
     timeframe: timeframeParam.describe('Length of each of the two windows in seconds.'),
@@ -172,7 +174,7 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
     const { keyOf, table, alerts } = rule
     const { keys } = table
     const numberOf = means ? compileNumber(field_value) : () => 0
-    const windows = new Windows(keys, { timeframe, values: means })
+    const windows = new Windows(keys, { timeframe, values: means, clock: falls || resolve })
     /** The moment at which the key started over. */
     const fired = keys.float64(longAgo)
     /** What the last firing was about, until its incident is over: its direction, and the reference that was told. */
@@ -250,13 +252,20 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
 
     /** After an event, or after it was read: from this moment on everything is to be looked at. */
     function plan(slot: number, now: number): void {
-      if (at(incidents.data, slot) !== none || (falls && means)) {
-        if (at(looks.data, slot) > now) lookAt(slot, now)
-      } else if (falls) {
-        const moment = Math.max(now, windows.first(slot) + wait, fewAt(slot, windows.count(slot)))
-        // An earlier look does no harm: it is put off then. That is cheaper than to move it with each event.
-        if (at(looks.data, slot) > moment) lookAt(slot, moment)
-      }
+      const moment = at(incidents.data, slot) !== none ? now : falls ? mayFallAt(slot, now) : forever
+      // An earlier look does no harm: it is put off then. That is cheaper than to move it with each event.
+      if (at(looks.data, slot) > moment) lookAt(slot, moment)
+    }
+
+    /** The first moment from `now` on at which there may be a fall, if no event comes. */
+    function mayFallAt(slot: number, now: number): number {
+      const events = windows.count(slot)
+      const start = Math.max(now, windows.first(slot) + wait)
+      if (!means) return Math.max(start, fewAt(slot, events))
+      if (compare.mostWhenDown(events) < 0) return forever
+      if (start > now) return start
+      windows.clock.move(slot, now)
+      return compare.isDown(windows.clock, slot) ? now : windows.clock.nextChange(slot)
     }
 
     /** When the current window is so empty that, with so many events in the two, it may be a fall. */
@@ -306,21 +315,18 @@ The times of all events in two timeframes are kept: 8 bytes an event, or 16 with
     /** The next moment of interest if no event comes. */
     function nextLook(slot: number, moment: number): number {
       const view = windows.clock
-      const start = windows.first(slot) + wait
-      if (at(incidents.data, slot) !== none || (falls && means)) {
-        const next = view.nextChange(slot)
-        return falls && start > moment ? Math.min(start, next) : next
+      const start = falls ? windows.first(slot) + wait : forever
+      if (at(incidents.data, slot) !== none) {
+        return start > moment ? Math.min(start, view.nextChange(slot)) : view.nextChange(slot)
       }
-      if (!falls) return forever
       const current = view.current(slot)
       const events = current + view.reference(slot)
+      if (!falls || compare.mostWhenDown(events) < 0) return forever
+      if (start > moment) return means ? start : Math.max(start, fewAt(slot, events))
+      if (means) return view.nextChange(slot)
       const next = fewAt(slot, events)
-      if (next > moment || next === forever) return Math.max(next, start)
       // So few, but neither enough nor none: then it takes silence.
-      if (current > 0 && current < threshold_cur) {
-        return Math.max(windows.timeAt(slot, windows.count(slot) - 1) + timeframe, start)
-      }
-      return start > moment ? start : forever
+      return next > moment ? next : windows.timeAt(slot, windows.count(slot) - 1) + timeframe
     }
 
     function see(event: Event): Event | undefined {

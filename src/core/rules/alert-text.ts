@@ -51,12 +51,20 @@ function compileText(text: string): Fill {
       }
       let value = part.field.get(computed)
       if (value === undefined && cause !== undefined) value = part.field.get(cause)
-      filled += value === undefined ? part.braces : textOf(value)
+      filled += textOf(value) ?? part.braces
     }
     return filled
   }
 }
 
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : stringifyJson(value)
+/** Undefined for what has no text. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string' || value === undefined) return value
+  try {
+    return stringifyJson(value)
+  } catch (error) {
+    // Who sends what is nested deeper than the stack must not get rid of the alert by that.
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
 }

@@ -4,6 +4,7 @@ import { decodeMsgpack } from '../../protocol/msgpack-decoder.ts'
 import { encodeMsgpack, type MsgpackWriter } from '../../protocol/msgpack-writer.ts'
 import type { ActionContext, Emit } from '../action.ts'
 import { cloneValue, copyWithout, type Event, type EventRecord, isPlainObject, setOwn } from '../event.ts'
+import { isTime } from '../timeline.ts'
 import { compileAlert } from './alert-text.ts'
 import { DueHeap, justAfter } from './due-heap.ts'
 import { type Key, keyValue } from './identity.ts'
@@ -55,12 +56,14 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
   /** End of the silence, the power of two by which it is longer than `realert`, and firings in it that were not told. */
   const until = keys.float64(longAgo)
   const exponent = keys.int32(0)
-  const suppressed = keys.int32(0)
+  const suppressed = keys.float64(0)
   /** When the incident is over as far as is known. */
   const ends = keys.float64(never)
   const dues = new DueHeap(keys)
   /** Open incidents by slot: their id, and the record of the last alert, packed. */
   const open = new Map<number, { id: string; record: Uint8Array }>()
+  /** What the log says of parameters that have changed. */
+  const told = new Set<string>()
 
   table.remember({
     forget(slot) {
@@ -75,7 +78,7 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
     const slot = keys.see(key)
     const number = count(slot, time)
     const goesOn = resolve && resolveAfter !== undefined
-    if (time < at(until.data, slot)) {
+    if (isTime(time) && time < at(until.data, slot)) {
       suppressed.data[slot] = at(suppressed.data, slot) + 1
       context.count('suppressed')
       if (goesOn && open.has(slot)) setEnd(slot, at(fired.data, slot) + resolveAfter)
@@ -91,7 +94,7 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
       open.set(slot, { id, record: new Uint8Array(encodeMsgpack(kept)) })
     }
     suppressed.data[slot] = 0
-    if (realert > 0) silence(slot, time)
+    if (realert > 0 && isTime(time)) silence(slot, time)
     if (goesOn) setEnd(slot, at(fired.data, slot) + resolveAfter)
     context.count('alerts')
     return { tag, timestamp: time, record, metadata }
@@ -100,7 +103,8 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
   /** Which firing of the key this is: the same wherever a replay starts. */
   function count(slot: number, time: number): string {
     const newest = at(fired.data, slot)
-    if (time < newest) {
+    // Also a time that cannot be: if it counted as the newest, all others would be late.
+    if (time < newest || !isTime(time)) {
       late.data[slot] = at(late.data, slot) + 1
       return `L${late.data[slot]}`
     }
@@ -177,13 +181,29 @@ export function createAlertBook(table: RuleTable, options: AlertBookOptions): Al
     fired.data[slot] = savedNumber(saved.fired)
     nth.data[slot] = savedNumber(saved.nth)
     late.data[slot] = savedNumber(saved.late)
-    until.data[slot] = savedNumber(saved.until)
+    restoreSilence(slot, savedNumber(saved.until))
     exponent.data[slot] = savedNumber(saved.exponent)
     suppressed.data[slot] = savedNumber(saved.suppressed)
-    // The rule may have been told since not to resolve.
-    if (saved.id === undefined || !resolve) return
+    if (saved.id === undefined) return
+    if (!resolve) {
+      tellOnce('incidents that were open are not resolved, because `resolve` is not set any more')
+      return
+    }
     open.set(slot, { id: String(saved.id), record: new Uint8Array(encodeMsgpack(savedMap(saved.record))) })
-    setEnd(slot, savedNumber(saved.ends))
+    setEnd(slot, resolveAfter === undefined ? savedNumber(saved.ends) : at(fired.data, slot) + resolveAfter)
+  }
+
+  /** Silence that is longer than it could be now was begun under a longer `realert`. */
+  function restoreSilence(slot: number, end: number): void {
+    const longest = at(fired.data, slot) + Math.max(realert, cap ?? 0)
+    until.data[slot] = Math.min(end, longest)
+    if (longest < end)
+      tellOnce('the silence after alerts is shorter than it was: keys that are silent are so for less long')
+  }
+
+  function tellOnce(message: string): void {
+    if (!told.has(message)) context.log.info(message)
+    told.add(message)
   }
 
   return {

@@ -5,7 +5,7 @@ import { type EventRecord, isPlainObject, setOwn } from '../event.ts'
 /*
  * A text, a number, a boolean, null and a BigInt stand for themselves. Any other value is a text that begins with NUL:
  *   NUL and JSON    a list or a map, its keys sorted; also a text that itself begins with NUL
- *   NUL # ...       a text too long to keep: its SHA-256 and how it begins
+ *   NUL # ...       what is too long to keep: a SHA-256, of `"` and the text or `[` and the JSON, and how it begins
  * In the JSON, what JSON has no form for is a text that begins with NUL and a letter.
  */
 
@@ -26,7 +26,7 @@ const maxDepth = 128
 export function keyOf(value: unknown, maxLength = maxKeyLength): Key | undefined {
   switch (typeof value) {
     case 'string':
-      if (value.length > maxLength) return hashed(value)
+      if (value.length > maxLength) return hashed('"', value)
       return value.charCodeAt(0) === 0 ? `\0${identityText(value)}` : value
     case 'number':
     case 'boolean':
@@ -40,7 +40,7 @@ export function keyOf(value: unknown, maxLength = maxKeyLength): Key | undefined
 
 /** A key of the identity text of a value. */
 export function compoundKey(text: string, maxLength = maxKeyLength): Key {
-  return text.length > maxLength ? hashed(text) : `\0${text}`
+  return text.length > maxLength ? hashed('[', text) : `\0${text}`
 }
 
 /** The value that a key stands for: a copy. Of a long text, how it begins. */
@@ -72,8 +72,9 @@ export function copyText(text: string): string {
   return copy === text ? copy : Buffer.from(text, 'utf16le').toString('utf16le')
 }
 
-function hashed(text: string): string {
-  return `\0#${createHash('sha256').update(text, 'utf16le').digest('hex')}${text.slice(0, shownLength)}`
+/** The kind keeps a list apart from the text that it is written as. */
+function hashed(kind: '"' | '[', text: string): string {
+  return `\0#${createHash('sha256').update(kind).update(text, 'utf16le').digest('hex')}${text.slice(0, shownLength)}`
 }
 
 function plain(value: unknown, depth: number): unknown {

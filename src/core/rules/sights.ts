@@ -3,12 +3,23 @@
 
 /** Sights for which there is room at first. */
 const firstRoom = 32
+/** Sights looked at, with each that is added, while the log is tidied: enough to be through before there is no room left. */
+const tidiedAtOnce = 2
 
+/*
+ * While it is tidied, the log is in two parts: the sights from #first to #written, which counted when they were looked at, and
+ * those from #next to #end. Sights of the second part go to the end of the first one, or are dropped, until none is left there.
+ * That is done a little with each sight: with a million keys, all at once would stop the stream for a tenth of a second.
+ * Else there is only the second part.
+ */
 export class Sights {
   #slots = new Int32Array(firstRoom)
   #sights = new Float64Array(firstRoom)
-  #start = 0
+  #first = 0
+  #written = 0
+  #next = 0
   #end = 0
+  #isTidied = false
   /** The number of a slot's last sight. */
   readonly #lastOf: (slot: number) => number
 
@@ -18,10 +29,12 @@ export class Sights {
 
   /** Numbers grow from sight to sight. Call it before `lastOf` tells the new number. */
   add(slot: number, sight: number): void {
-    if (this.#end > this.#start && this.#slots[this.#end - 1] === slot) {
+    if (this.#end > this.#next && this.#slots[this.#end - 1] === slot) {
       this.#sights[this.#end - 1] = sight
       return
     }
+    if (this.#isTidied) this.#tidy(tidiedAtOnce)
+    else if (this.#end > this.#slots.length >> 1) this.#isTidied = true
     if (this.#end === this.#slots.length) this.#makeRoom()
     this.#slots[this.#end] = slot
     this.#sights[this.#end] = sight
@@ -30,8 +43,11 @@ export class Sights {
 
   /** The slot unseen for longest, or -1. */
   oldest(): number {
-    for (; this.#start < this.#end; this.#start++) {
-      if (this.#counts(this.#start)) return this.#slots[this.#start] ?? -1
+    for (; this.#first < this.#written; this.#first++) {
+      if (this.#counts(this.#first)) return this.#slots[this.#first] ?? -1
+    }
+    for (; this.#next < this.#end; this.#next++) {
+      if (this.#counts(this.#next)) return this.#slots[this.#next] ?? -1
     }
     return -1
   }
@@ -39,34 +55,49 @@ export class Sights {
   /** The slots seen after a sight, the newest first. */
   after(sight: number): number[] {
     const slots: number[] = []
-    for (let i = this.#end - 1; i >= this.#start && (this.#sights[i] ?? 0) > sight; i--) {
-      if (this.#counts(i)) slots.push(this.#slots[i] ?? 0)
-    }
+    this.#collect(slots, sight, this.#next, this.#end)
+    this.#collect(slots, sight, this.#first, this.#written)
     return slots
   }
 
   clear(): void {
-    this.#start = 0
+    this.#first = 0
+    this.#written = 0
+    this.#next = 0
     this.#end = 0
+    this.#isTidied = false
+  }
+
+  #collect(slots: number[], sight: number, from: number, to: number): void {
+    for (let i = to - 1; i >= from && (this.#sights[i] ?? 0) > sight; i--) {
+      if (this.#counts(i)) slots.push(this.#slots[i] ?? 0)
+    }
   }
 
   #counts(index: number): boolean {
     return this.#lastOf(this.#slots[index] ?? 0) === this.#sights[index]
   }
 
-  /** Drops what does not count; twice the room if more than half does, so that this is rare. */
+  #tidy(most: number): void {
+    const end = Math.min(this.#end, this.#next + most)
+    for (; this.#next < end; this.#next++) {
+      if (!this.#counts(this.#next)) continue
+      this.#slots[this.#written] = this.#slots[this.#next] ?? 0
+      this.#sights[this.#written] = this.#sights[this.#next] ?? 0
+      this.#written++
+    }
+    if (this.#next < this.#end) return
+    this.#next = this.#first
+    this.#end = this.#written
+    this.#first = 0
+    this.#written = 0
+    this.#isTidied = false
+    // So that it is again as long until the next time.
+    if (this.#end > this.#slots.length >> 2) this.#makeRoom()
+  }
+
   #makeRoom(): void {
     const [slots, sights] = [this.#slots, this.#sights]
-    let kept = 0
-    for (let i = this.#start; i < this.#end; i++) {
-      if (!this.#counts(i)) continue
-      slots[kept] = slots[i] ?? 0
-      sights[kept] = sights[i] ?? 0
-      kept++
-    }
-    this.#start = 0
-    this.#end = kept
-    if (kept <= slots.length >> 1) return
     this.#slots = new Int32Array(2 * slots.length)
     this.#slots.set(slots)
     this.#sights = new Float64Array(2 * sights.length)

@@ -1,7 +1,7 @@
 // For each slot two windows of equal length, one before the other, at the newest event and at a moment of the clock.
 import type { MsgpackWriter } from '../../protocol/msgpack-writer.ts'
 import { Arena, noRing, pageLength, pageShift } from './arena.ts'
-import { addExactly, roundedSum } from './exact-sum.ts'
+import { ExactSums } from './exact-sum.ts'
 import { savedNumber } from './journal.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
@@ -28,6 +28,10 @@ interface Places {
 const atNewest: Places = { moment: 1, begin: 12, split: 13 }
 const atClock: Places = { moment: 2, begin: 14, split: 15 }
 
+/** The sums of a view. */
+const ofCurrent = 0
+const ofReference = 1
+
 const never = Number.POSITIVE_INFINITY
 const longAgo = Number.NEGATIVE_INFINITY
 
@@ -36,6 +40,8 @@ export interface WindowsOptions {
   timeframe: number
   /** Each event has a number, of which there are means. */
   values: boolean
+  /** The windows are wanted at moments of the clock, too. */
+  clock: boolean
 }
 
 export class Windows {
@@ -43,18 +49,20 @@ export class Windows {
   readonly rows: Rows
   /** At the newest time of the slot's events. */
   readonly newest: View
-  /** At the moment to which it was moved. Not before the newest time where events have been dropped. */
+  /** At the moment to which it was moved; not before the newest time where events have been dropped. If it is wanted. */
   readonly clock: View
+  readonly #hasClock: boolean
   /** A time, or a time and a number, is an entry of 1 << shift doubles. */
   readonly #shift: number
   readonly #arena = new Arena()
 
-  constructor(keys: KeyTable, { timeframe, values }: WindowsOptions) {
+  constructor(keys: KeyTable, { timeframe, values, clock }: WindowsOptions) {
     this.timeframe = timeframe
     this.#shift = values ? 1 : 0
     this.rows = keys.rows
-    this.newest = new View(this, values, atNewest)
-    this.clock = new View(this, values, atClock)
+    this.newest = new View(this, atNewest, values ? new ExactSums(keys, 2) : undefined)
+    this.clock = new View(this, atClock, values && clock ? new ExactSums(keys, 2) : undefined)
+    this.#hasClock = clock
     keys.whenNew((slot) => this.#reset(slot))
   }
 
@@ -71,7 +79,7 @@ export class Windows {
     if (this.first(slot) === never) this.startAt(slot, time)
     this.#insert(slot, time, value)
     this.newest.add(slot, time, value)
-    this.clock.add(slot, time, value)
+    if (this.#hasClock) this.clock.add(slot, time, value)
     return true
   }
 
@@ -137,9 +145,11 @@ export class Windows {
   #drop(slot: number): void {
     const gone = this.newest.begin(slot)
     if (gone === 0) return
-    if (this.clock.begin(slot) < gone) this.clock.move(slot, this.newest.moment(slot))
+    if (this.#hasClock) {
+      if (this.clock.begin(slot) < gone) this.clock.move(slot, this.newest.moment(slot))
+      this.clock.drop(slot, gone)
+    }
     this.newest.drop(slot, gone)
-    this.clock.drop(slot, gone)
     const { ints } = this.rows
     const row = rowInts * slot
     const power = ints[row + powerAt] ?? 0
@@ -213,13 +223,13 @@ export class Windows {
 export class View {
   readonly #windows: Windows
   readonly #at: Places
-  /** By slot, two sums: of the current window, and of the reference. */
-  readonly #sums: number[][] | undefined
+  /** The sums of the two windows. */
+  readonly #sums: ExactSums | undefined
 
-  constructor(windows: Windows, values: boolean, at: Places) {
+  constructor(windows: Windows, at: Places, sums: ExactSums | undefined) {
     this.#windows = windows
     this.#at = at
-    this.#sums = values ? [] : undefined
+    this.#sums = sums
   }
 
   moment(slot: number): number {
@@ -243,11 +253,11 @@ export class View {
 
   /** The mean of the current window; NaN when it is empty. */
   currentMean(slot: number): number {
-    return roundedSum(this.#sums?.[2 * slot] ?? []) / this.current(slot)
+    return (this.#sums?.rounded(slot, ofCurrent) ?? 0) / this.current(slot)
   }
 
   referenceMean(slot: number): number {
-    return roundedSum(this.#sums?.[2 * slot + 1] ?? []) / this.reference(slot)
+    return (this.#sums?.rounded(slot, ofReference) ?? 0) / this.reference(slot)
   }
 
   /** When the next event leaves one of the windows; Infinity when there is none. */
@@ -270,12 +280,12 @@ export class View {
     for (; split < count && this.#windows.timeAt(slot, split) + timeframe <= moment; split++) {
       if (sums === undefined) continue
       const value = this.#windows.valueAt(slot, split)
-      addExactly(sums[2 * slot] ?? [], -value)
-      addExactly(sums[2 * slot + 1] ?? [], value)
+      sums.add(slot, ofCurrent, -value)
+      sums.add(slot, ofReference, value)
     }
     let begin = this.begin(slot)
     for (; begin < split && this.#windows.timeAt(slot, begin) + 2 * timeframe <= moment; begin++) {
-      if (sums !== undefined) addExactly(sums[2 * slot + 1] ?? [], -this.#windows.valueAt(slot, begin))
+      if (sums !== undefined) sums.add(slot, ofReference, -this.#windows.valueAt(slot, begin))
     }
     rows.doubles[rowDoubles * slot + this.#at.moment] = moment
     rows.ints[rowInts * slot + this.#at.begin] = begin
@@ -286,16 +296,16 @@ export class View {
   add(slot: number, time: number, value: number): void {
     const { timeframe, rows } = this.#windows
     const moment = this.moment(slot)
-    let sum = 2 * slot
+    let sum = ofCurrent
     if (time + timeframe <= moment) {
       rows.ints[rowInts * slot + this.#at.split] = this.#split(slot) + 1
-      sum++
+      sum = ofReference
       if (time + 2 * timeframe <= moment) {
         rows.ints[rowInts * slot + this.#at.begin] = this.begin(slot) + 1
         return
       }
     }
-    if (this.#sums !== undefined) addExactly(this.#sums[sum] ?? [], value)
+    this.#sums?.add(slot, sum, value)
   }
 
   /** So many events, which have left both windows, are not kept any more. */
@@ -310,9 +320,7 @@ export class View {
     doubles[rowDoubles * slot + this.#at.moment] = longAgo
     ints[rowInts * slot + this.#at.begin] = 0
     ints[rowInts * slot + this.#at.split] = 0
-    if (this.#sums === undefined) return
-    this.#sums[2 * slot] = []
-    this.#sums[2 * slot + 1] = []
+    this.#sums?.clear(slot)
   }
 
   #split(slot: number): number {

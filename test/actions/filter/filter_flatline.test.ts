@@ -110,6 +110,19 @@ describe('fewer than threshold events in the last timeframe', () => {
     expect(momentsOf(params, steps)).toEqual(expected)
   })
 
+  test('are told a thousand times more at most when the time leaps ahead, the last ones', () => {
+    const run = runRule(filterFlatline, { ...base, query_key: 'key' }, [at(1e9, 'a'), at(5e9, 'b')])
+    const moments = run.out.filter(({ tag }) => tag === 'alert').map(({ timestamp }) => timestamp)
+    expect(moments).toHaveLength(1000)
+    expect([moments[0], moments[1], moments.at(-1)]).toEqual([1e9 + 10, 5e9 - 9990, 5e9 - 10])
+    expect(run.counters.repeats_left_out).toBe(4e8 - 1001)
+  })
+
+  test('are not told of the time before a key came, when its first event comes very late', () => {
+    const steps = [at(1e9, 'a'), at(0, 'b'), at(1e9 + 5, 'a'), at(1e9 + 10.5, 'a')]
+    expect(momentsOf({ query_key: 'key' }, steps)).toEqual([[1e9 + 10, 'b', 0]])
+  })
+
   test('without query_key are told even if nothing ever comes, a timeframe after the start', async () => {
     const clock = new VirtualClock(1000)
     const { pipeline, out } = makePipeline([{ name: 'filter_flatline', ...base }], { clock })

@@ -54,6 +54,12 @@ it('keeps apart what JSON has no form for', () => {
   }
 })
 
+it('keeps a long list apart from the text that it is written as', () => {
+  const list = ['x'.repeat(2000)]
+  const texts = [JSON.stringify(list), `\0${JSON.stringify(list)}`]
+  expect(new Set([list, ...texts].map((one) => keyOf(one))).size).toBe(3)
+})
+
 it('refuses what is nested too deep, and does not overflow the stack', () => {
   let deep: unknown = 1
   for (let level = 0; level < 100_000; level++) deep = [deep]
