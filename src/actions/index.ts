@@ -8,6 +8,7 @@ import { filterMatchingList } from './filter/filter_matching_list.ts'
 import { filterRemoveKeys } from './filter/filter_remove_keys.ts'
 import { filterRename } from './filter/filter_rename.ts'
 import { filterRetag } from './filter/filter_retag.ts'
+import { filterSpike } from './filter/filter_spike.ts'
 import { inputDummy } from './input/input_dummy.ts'
 import { inputFile } from './input/input_file.ts'
 import { inputForward } from './input/input_forward.ts'
@@ -36,6 +37,7 @@ export const actions = [
   filterDnsbl,
   filterChange,
   filterFrequency,
+  filterSpike,
   filterFlatline,
   filterMatchingList,
   outputStdout,

@@ -1,5 +1,5 @@
 // `feedoo replay`: what would the rules have said about what was recorded?
-import path from 'node:path'
+import { stat } from 'node:fs/promises'
 import { didYouMean } from '../core/config/nearest.ts'
 import { expandGlob } from '../core/config/path-glob.ts'
 import { inputTags } from '../core/config/tests.ts'
@@ -59,7 +59,7 @@ export async function replayCommand(command: ReplayCommand, write: Write, writeE
     files.push(...found.filter((file) => !files.includes(file)))
   }
   const { alerts } = command
-  const same = files.find((file) => alerts !== undefined && path.resolve(file) === path.resolve(alerts))
+  const same = await sameFile(alerts, [...files, command.file])
   if (same !== undefined) return refuse(`--alerts would write over ${same}, which is read`)
   const tags = inputTags(pipeline, registry)
   const tag = command.tag ?? tags[0]
@@ -84,6 +84,8 @@ export async function replayCommand(command: ReplayCommand, write: Write, writeE
     })
     const { user, system } = process.cpuUsage(began.cpu)
     const seconds = { wall: (performance.now() - began.wall) / 1000, cpu: (user + system) / 1e6 }
+    // What does not reach the file is a failure, and no report stands above it.
+    out?.flush()
     const { counts } = history
     const show = alerts === '-' ? writeError : write
     show(replayReport({ config: pipeline, replay: result, counts, files: files.length, seconds }))
@@ -106,6 +108,19 @@ function pipelineOf({ file, pipelines }: Config, { pipeline: name }: ReplayComma
     return `${file} has ${names.length} pipelines: say with --pipeline which one, of ${names.join(', ')}`
   const found = pipelines.find((one) => one.name === name)
   return found ?? `${file} has no pipeline ${name}, ${didYouMean(name, names) ?? `there are ${names.join(', ')}`}`
+}
+
+/** The one of the files that `path` is too, by whatever name. */
+async function sameFile(path: string | undefined, files: readonly string[]): Promise<string | undefined> {
+  const identity = async (file: string) => {
+    const found = await stat(file, { bigint: true }).catch(() => undefined)
+    return found?.isFile() ? `${found.dev}:${found.ino}` : undefined
+  }
+  // Neither a file that is yet to be made, nor a terminal or a pipe, is written over.
+  const written = path === undefined || path === '-' ? undefined : await identity(path)
+  if (written === undefined) return undefined
+  for (const file of files) if ((await identity(file)) === written) return file
+  return undefined
 }
 
 /** Unix seconds; NaN for what is no date. */

@@ -27,10 +27,6 @@ export class Alarms {
     this.#alarms.push(alarm)
   }
 
-  get size(): number {
-    return this.#alarms.length
-  }
-
   /** Reads the due times again: after `restore`, and at the start. */
   look(): void {
     this.next = Math.min(...this.#alarms.map(({ filter }) => filter.due ?? Number.POSITIVE_INFINITY))

@@ -8,15 +8,12 @@ import type { Logger } from './log.ts'
 import { maxTags, type Place, stopOf } from './place.ts'
 import { Router } from './router.ts'
 import { justAfter } from './rules/due-heap.ts'
-import type { TimelineName } from './state/pipeline-state.ts'
-import type { ArrivalTimeline, EventTimeline } from './timeline.ts'
+import { ArrivalTimeline } from './timeline.ts'
 
 /** Seconds between two lines about an action whose `tick` throws. */
 const tickWarningInterval = 60
-const timelineNames = ['event', 'arrival'] as const
 
 export interface FlowOptions {
-  time: { event: EventTimeline; arrival: ArrivalTimeline }
   clock: Clock
   log: Logger
   /** Sees what comes out behind the last action. */
@@ -26,7 +23,8 @@ export interface FlowOptions {
 }
 
 export class Flow {
-  readonly alarms: Readonly<Record<TimelineName, Alarms>>
+  /** Those of each timeline by which something is done, in the order of the actions. */
+  readonly alarms: Alarms[] = []
   readonly router: Router
   readonly #options: FlowOptions
   readonly #places: readonly Place[]
@@ -34,6 +32,8 @@ export class Flow {
   /** Places where a batch waits for an asynchronous filter, in order, with what has arrived there. */
   readonly #waits = new Map<number, { filter: BatchFilter; arrived: Event[] }>()
   #batches: Promise<void> = Promise.resolve()
+  /** Batches on their way through them. */
+  #underway = 0
   /** The place and event in hand, so that a throw is blamed on the right one. */
   #at = 0
   #event: Event | undefined
@@ -41,7 +41,6 @@ export class Flow {
   constructor(places: readonly Place[], options: FlowOptions) {
     this.#options = options
     this.#places = places
-    this.alarms = { event: new Alarms(options.time.event), arrival: new Alarms(options.time.arrival) }
     this.router = new Router(places.map(stopOf), maxTags)
     this.#steps = places.map((place, index) => this.#step(place, index))
   }
@@ -58,7 +57,8 @@ export class Flow {
 
   /** Behind the batches that wait at asynchronous filters; and what it sends to such a filter waits there too. */
   inTurn(work: () => void): Promise<void> {
-    this.#batches = this.#batches.then(() => this.#workAndWait(work))
+    this.#underway++
+    this.#batches = this.#batches.then(() => this.#workAndWait(work)).finally(() => this.#underway--)
     return this.#batches
   }
 
@@ -72,17 +72,17 @@ export class Flow {
    * Lets filters see that time has gone by, after `patience` seconds of silence. True when some had something to do.
    */
   async elapse(patience?: number): Promise<boolean> {
-    const due = timelineNames.filter((name) => {
-      const alarms = this.alarms[name]
+    const due = this.alarms.filter((alarms) => {
       const now = alarms.time.silentNow(patience)
       const isDue = justAfter(now) >= alarms.next
-      if (!isDue) alarms.time.now = now
+      // Where events wait, it is not silent behind them.
+      if (!isDue && this.#underway === 0) alarms.time.now = now
       return isDue
     })
     if (due.length === 0) return false
     const ring = () => {
       this.#event = undefined
-      for (const name of due) this.alarms[name].moveTo(this.alarms[name].time.silentNow(patience))
+      for (const alarms of due) alarms.moveTo(alarms.time.silentNow(patience))
     }
     if (this.waits) await this.inTurn(ring)
     else ring()
@@ -147,7 +147,8 @@ export class Flow {
   }
 
   /** What happens to an event that stops at a place. */
-  #step({ built, buffer }: Place, place: number): Emit {
+  #step(at: Place, place: number): Emit {
+    const { built, buffer } = at
     const emit: Emit = (event) => {
       const inHand = this.#event
       // A throw further down must not unwind the action that emits: what it would do next is not to blame.
@@ -170,26 +171,23 @@ export class Flow {
     if ('applyBatch' in filter) {
       const wait: { filter: BatchFilter; arrived: Event[] } = { filter, arrived: [] }
       this.#waits.set(place, wait)
-      return this.#arriving(place, (event) => void wait.arrived.push(event))
+      return this.#arriving(at, (event) => void wait.arrived.push(event))
     }
-    if (isTicking(filter)) return this.#tickingStep(filter, place, emit)
-    return this.#arriving(place, (event) => filter.apply(event, emit))
+    if (isTicking(filter)) return this.#tickingStep(filter, place, emit, this.#alarmsOn(at.time))
+    return this.#arriving(at, (event) => filter.apply(event, emit))
   }
 
   /** Where nothing is done by the clock, an action that goes by the time of arrival still has to be told of it. */
-  #arriving(place: number, step: Emit): Emit {
-    if (this.#places[place]?.config.params.time !== 'arrival') return step
-    const { time } = this.alarms.arrival
+  #arriving({ time }: Place, step: Emit): Emit {
+    if (!(time instanceof ArrivalTimeline)) return step
     return (event) => {
-      time.see(event)
+      time.see()
       step(event)
     }
   }
 
   /** Before the event is applied, what was due before it is done: the same alerts whatever the batches. */
-  #tickingStep(filter: TickingFilter, place: number, emit: Emit): Emit {
-    const line = this.#places[place]?.config.params.time === 'arrival' ? 'arrival' : 'event'
-    const alarms = this.alarms[line]
+  #tickingStep(filter: TickingFilter, place: number, emit: Emit, alarms: Alarms): Emit {
     const { time } = alarms
     alarms.add({ filter, emit, failed: this.#tickFailed(place) })
     return (event) => {
@@ -204,6 +202,14 @@ export class Flow {
       const due = filter.due
       if (due !== undefined && due < alarms.next) alarms.next = due
     }
+  }
+
+  #alarmsOn(time: Place['time']): Alarms {
+    const known = this.alarms.find((alarms) => alarms.time === time)
+    if (known !== undefined) return known
+    const alarms = new Alarms(time)
+    this.alarms.push(alarms)
+    return alarms
   }
 
   #tickFailed(place: number): (error: unknown) => void {

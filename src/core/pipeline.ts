@@ -14,7 +14,7 @@ import { actionKey, type Positions } from './positions.ts'
 import type { Registry } from './registry.ts'
 import { type BufferParams, Safekeeping } from './safekeeping.ts'
 import type { PipelineState } from './state/pipeline-state.ts'
-import { ArrivalTimeline, EventTimeline } from './timeline.ts'
+import { EventTimeline, Timelines } from './timeline.ts'
 
 /** Milliseconds between two looks at the clock in case the stream is silent. */
 const clockInterval = 250
@@ -84,11 +84,11 @@ export class Pipeline {
     const { state } = options
     const keys = config.actions.map((_, place) => actionKey(config.actions, place))
     this.#keys = keys
-    const time = { event: new EventTimeline(clock), arrival: new ArrivalTimeline(clock) }
+    const timelines = new Timelines(clock)
     const safekeeping = new Safekeeping({
       pipeline: config.name,
       keys,
-      time,
+      timelines,
       state,
       savePositions: options.savePositions,
       stopping: this.#stopping.signal,
@@ -112,7 +112,7 @@ export class Pipeline {
         pipeline: config.name,
         registry: options.registry,
         clock,
-        time,
+        timelines,
         dns: options.dns,
         log,
         intend: state?.isDurable ? (marks) => state.intend(keys[place] ?? '', marks) : undefined,
@@ -129,7 +129,7 @@ export class Pipeline {
       )
     })
     this.#flow = new Flow(this.#places, {
-      ...{ time, clock, log, sink: options.sink },
+      ...{ clock, log, sink: options.sink },
       deadLetter: (place, event, error) => this.#deadLetter(place, event, error),
     })
     const timeouts = this.#places.flatMap(({ built }) =>
@@ -146,8 +146,7 @@ export class Pipeline {
   /** Binds sockets and opens files, for every action, before the process may give up its privileges. */
   async open(): Promise<void> {
     this.#safekeeping.restore()
-    this.#flow.alarms.event.look()
-    this.#flow.alarms.arrival.look()
+    for (const alarms of this.#flow.alarms) alarms.look()
     for (const place of this.#places.keys()) await this.#safekeeping.open(place)
   }
 
@@ -184,7 +183,7 @@ export class Pipeline {
     const safe = this.#emit(-1, events, undefined, true)
     await this.#flow.idle
     // Now is when these events came: what `elapse` finds gone by is counted from here.
-    this.#flow.alarms.event.time.silentNow()
+    for (const { time } of this.#flow.alarms) if (time instanceof EventTimeline) time.silentNow()
     await safe
   }
 
@@ -242,9 +241,8 @@ export class Pipeline {
   /** Looks at the clock now and then: in a silent stream nothing else would tell rules that time goes by. */
   #watchClock(): NodeJS.Timeout {
     return setInterval(() => {
-      const { event, arrival } = this.#flow.alarms
       // A commit that fails has been told to `run`.
-      if (event.size + arrival.size > 0) void this.elapse()
+      if (this.#flow.alarms.length > 0) void this.elapse()
     }, clockInterval)
   }
 

@@ -9,7 +9,7 @@ import { type ActionStats, countTag } from './metrics.ts'
 import type { Registry } from './registry.ts'
 import type { Router, Stop } from './router.ts'
 import { compileMatch } from './tag.ts'
-import type { Timeline } from './timeline.ts'
+import type { ArrivalTimeline, EventTimeline, Timelines } from './timeline.ts'
 
 /** Tags whose route and counters are kept by name. */
 export const maxTags = 1000
@@ -18,6 +18,8 @@ export interface Place {
   readonly config: ActionConfig
   readonly kind: ActionKind
   readonly built: BuiltAction
+  /** What the action takes for the time. */
+  readonly time: EventTimeline | ArrivalTimeline
   /** In front of an output. */
   buffer?: EventBuffer
   readonly errors: Map<string, number>
@@ -39,7 +41,7 @@ export interface PlaceOptions {
   pipeline: string
   registry: Registry
   clock: Clock
-  time: { event: Timeline; arrival: Timeline }
+  timelines: Timelines
   dns?: DnsAnswers | undefined
   log: Logger
   intend: ((marks: Position) => void) | undefined
@@ -53,11 +55,12 @@ export function makePlace(config: ActionConfig, options: PlaceOptions): Place {
   const errors = new Map<string, number>()
   const dropped = new Map<string, number>()
   const counters = new Map<string, number>()
+  const time = options.timelines[config.params.time === 'arrival' ? 'arrival' : 'event']
   const context: ActionContext = {
     pipeline: options.pipeline,
     label: config.label,
     clock: options.clock,
-    time: options.time[config.params.time === 'arrival' ? 'arrival' : 'event'],
+    time,
     ...(options.dns === undefined ? {} : { dns: options.dns }),
     log: options.log.child({ action: config.label }),
     ...(options.intend === undefined ? {} : { intend: options.intend }),
@@ -69,7 +72,8 @@ export function makePlace(config: ActionConfig, options: PlaceOptions): Place {
     count: (name, by = 1) => counters.set(name, (counters.get(name) ?? 0) + by),
   }
   const built = spec.build(config.params, context)
-  return { config, kind: spec.kind, built, errors, dropped, deadLetters: new Map(), counters }
+  if (waits(built)) options.timelines.behind()
+  return { config, kind: spec.kind, built, time, errors, dropped, deadLetters: new Map(), counters }
 }
 
 /** What the router has to know of a place. */
@@ -77,8 +81,13 @@ export function stopOf({ built }: Place): Stop {
   if (built.kind === 'input') return { takes: () => false, always: false }
   return {
     takes: compileMatch(built.params.match ?? '*'),
-    always: built.kind === 'filter' && ('applyBatch' in built.action || built.action.tick !== undefined),
+    always: waits(built) || (built.kind === 'filter' && 'tick' in built.action && built.action.tick !== undefined),
   }
+}
+
+/** Whether events wait at the action. */
+function waits(built: BuiltAction): boolean {
+  return built.kind === 'filter' && 'applyBatch' in built.action
 }
 
 /** The counters of the action at a place. */

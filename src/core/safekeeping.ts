@@ -6,14 +6,14 @@ import type { Event } from './event.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
 import type { EventBuffer, Place } from './place.ts'
 import type { Memory } from './state/memory.ts'
-import type { MemoryChange, PipelineState, StateChange, TimelineName } from './state/pipeline-state.ts'
-import type { ArrivalTimeline, EventTimeline, TimelineState } from './timeline.ts'
+import type { MemoryChange, PipelineState, StateChange } from './state/pipeline-state.ts'
+import type { Timelines } from './timeline.ts'
 
 export interface SafekeepingOptions {
   pipeline: string
   /** What each place is called in the state. */
   keys: readonly string[]
-  time: Readonly<{ event: EventTimeline; arrival: ArrivalTimeline }>
+  timelines: Timelines
   state: PipelineState | undefined
   savePositions: ((input: string, positions: ReadonlyMap<string, Json>) => void) | undefined
   /** Aborts when the pipeline stops: then nothing waits for room in the buffers any more. */
@@ -35,7 +35,6 @@ export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
   dropped(events: readonly Event[]): void
 }
 
-const timelineNames = ['event', 'arrival'] as const
 /** Milliseconds between two questions whether what was not saved with its commit may be saved now. */
 const laterInterval = 250
 /** What the dead letters are called in the state. */
@@ -81,12 +80,9 @@ export class Safekeeping {
 
   /** Gives back to the filters, and to the clocks, what was saved. */
   restore(): void {
-    const { state, time } = this.#options
+    const { state, timelines } = this.#options
     if (state === undefined) return
-    for (const name of timelineNames) {
-      const saved = state.timeline(name)
-      if (saved !== undefined) time[name].restore(saved)
-    }
+    timelines.restore((name) => state.timeline(name))
     for (const [key, memory] of this.#memories()) memory.restore(state.memory(key, memory.format))
   }
 
@@ -108,7 +104,7 @@ export class Safekeeping {
     const { state, keys, savePositions } = this.#options
     const saving = state?.wanted(false) === true
     const memories = saving ? this.#changedMemories() : []
-    const timelines = this.#timelines()
+    const timelines = this.#options.timelines.save()
     const buffers = this.#buffered.map((buffer) => buffer.cut())
     const durable = state?.isDurable === true
     await Promise.all([...this.#direct.values()].map((buffer) => buffer.makeSafe(durable)))
@@ -136,7 +132,7 @@ export class Safekeeping {
       if (!state?.wanted(true)) return
       const buffers = this.#allBuffered().map((buffer) => buffer.cut())
       const memories = this.#changedMemories()
-      const timelines = this.#timelines()
+      const timelines = this.#options.timelines.save()
       await this.#save(state, { memories, timelines, buffers })
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
@@ -211,14 +207,5 @@ export class Safekeeping {
       if (mark !== undefined) marks.set(key, mark)
     }
     return marks
-  }
-
-  #timelines(): StateChange['timelines'] {
-    const timelines = new Map<TimelineName, TimelineState>()
-    for (const name of timelineNames) {
-      const saved = this.#options.time[name].save()
-      if (saved !== undefined) timelines.set(name, saved)
-    }
-    return timelines
   }
 }

@@ -1,6 +1,7 @@
 // The time of a pipeline: the highest event time seen, moved on by the wall clock when the stream is silent.
 import type { Clock } from './clock.ts'
 import type { Event } from './event.ts'
+import type { TimelineName } from './state/pipeline-state.ts'
 
 /** Seconds of wall time without an event after which the stream is silent. */
 const silence = 0.5
@@ -20,6 +21,48 @@ export interface Timeline {
 export interface TimelineState {
   start: number
   now: number
+}
+
+/**
+ * The clocks of a pipeline. Behind an asynchronous filter event time stands where the events have come that got through it:
+ * those in front of it are further on by what waits there, which depends on how the stream is cut into batches.
+ */
+export class Timelines {
+  readonly all = new Map<TimelineName, EventTimeline | ArrivalTimeline>()
+  readonly arrival: ArrivalTimeline
+  /** Event time for the next action. */
+  event: EventTimeline
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.event = new EventTimeline(clock)
+    this.arrival = new ArrivalTimeline(clock)
+    this.all.set('event', this.event).set('arrival', this.arrival)
+  }
+
+  /** The actions from here on stand behind a filter that waits. */
+  behind(): void {
+    this.event = new EventTimeline(this.#clock)
+    this.all.set(`event ${this.all.size - 1}`, this.event)
+  }
+
+  save(): Map<TimelineName, TimelineState> {
+    const saved = new Map<TimelineName, TimelineState>()
+    for (const [name, time] of this.all) {
+      const state = time.save()
+      if (state !== undefined) saved.set(name, state)
+    }
+    return saved
+  }
+
+  restore(saved: (name: TimelineName) => TimelineState | undefined): void {
+    for (const [name, time] of this.all) {
+      // When the filter was not there yet, time was the same on both sides of it.
+      const state = saved(name) ?? (name === 'arrival' ? undefined : saved('event'))
+      if (state !== undefined) time.restore(state)
+    }
+  }
 }
 
 /** Event time. */

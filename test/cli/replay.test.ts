@@ -1,7 +1,9 @@
 // `feedoo replay` as a person meets it: what it prints, what it writes, and its exit code.
-import { readFile, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { type ReplayCommand, replayCommand } from '../../src/cli/replay.ts'
@@ -122,6 +124,44 @@ ${Array.from({ length: 15 }, (_, i) => `2023-11-14 ${22 + Math.floor((15 + i * 5
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr.slice(0, message.length)).toBe(message)
     expect(alerts).toBe(options.alerts === 'a.jsonl' ? lines.join('\n') : '')
+  })
+
+  test.each([
+    ['a.yaml', 'the configuration', 'a.yaml'],
+    ['link.jsonl', 'what is replayed, by another name', 'a.jsonl'],
+  ])('--alerts %s is refused: it would write over %s', async (alerts, _, file) => {
+    const folder = await scratchFolder()
+    await writeFile(join(folder, 'a.yaml'), yaml.replace('{dir}', folder))
+    await writeFile(join(folder, 'a.jsonl'), lines.join('\n'))
+    await symlink('a.jsonl', join(folder, 'link.jsonl'))
+    const before = await readFile(join(folder, file), 'utf8')
+    const daemon = new Daemon(['replay', 'a.yaml', '--from', 'a.jsonl', '--alerts', alerts], { cwd: folder })
+    expect([await daemon.exit(), daemon.stderr]).toEqual([
+      2,
+      `feedoo: --alerts would write over ${file}, which is read\n`,
+    ])
+    expect(await readFile(join(folder, file), 'utf8')).toBe(before)
+  })
+
+  test('alerts that cannot be written are a failure, and no report says otherwise', async () => {
+    const folder = await scratchFolder()
+    await writeFile(join(folder, 'a.yaml'), yaml.replace('{dir}', folder))
+    await writeFile(join(folder, 'a.jsonl'), lines.join('\n'))
+    const daemon = new Daemon(['replay', 'a.yaml', '--from', 'a.jsonl', '--alerts', '/dev/full'], { cwd: folder })
+    expect([await daemon.exit(), daemon.stdout]).toEqual([1, ''])
+    expect(daemon.stderr).toMatch(/^feedoo: cannot write \/dev\/full: /)
+  })
+
+  test('a reader of the alerts that goes away is no failure', async () => {
+    const folder = await scratchFolder()
+    await writeFile(join(folder, 'a.yaml'), yaml.replace('{dir}', folder))
+    await writeFile(join(folder, 'a.jsonl'), lines.join('\n'))
+    const command = 'set -o pipefail; "$0" "$1" replay a.yaml --from a.jsonl --alerts - | true; echo $?'
+    const main = join(root, 'dist/main.js')
+    const { stdout, stderr } = await promisify(execFile)('bash', ['-c', command, process.execPath, main], {
+      cwd: folder,
+    })
+    expect([stdout, stderr]).toEqual(['0\n', ''])
   })
 })
 

@@ -147,7 +147,9 @@ const withRules = examples.filter((file) =>
 )
 
 test('the examples with rules are there', () => {
-  expect(withRules).toEqual(expect.arrayContaining(['heartbeat.yaml', 'ioc.yaml', 'ssh-bruteforce.yaml']))
+  expect(withRules).toEqual(
+    expect.arrayContaining(['beaconing.yaml', 'heartbeat.yaml', 'ioc.yaml', 'ssh-bruteforce.yaml']),
+  )
 })
 
 test.each(withRules)(

@@ -79,6 +79,19 @@ test('time: arrival asks for the moment of arrival in place of the time of the e
   expect(shown(out)).toEqual(['event 1', 'event 5000', 'alert 110', 'event 2'])
 })
 
+test.each([1, 2, 7])(
+  'behind a filter that waits the time is that of the events that came through, in batches of %i',
+  async (size) => {
+    const rule = { name: 'filter_watch', match: 'event' }
+    const clock = new VirtualClock(1e9)
+    const { pipeline, out } = makePipeline([rule, { name: 'filter_later' }, rule], { extra: [watch, later], clock })
+    await pipeline.open()
+    const events = [0, 5, 14, 21, 30, 45, 50].map(at)
+    for (let i = 0; i < events.length; i += size) await pipeline.inject(events.slice(i, i + size))
+    expect(shown(out.filter(({ tag }) => tag === 'alert'))).toEqual(['alert 40', 'alert 40'])
+  },
+)
+
 test('what the clock brings about goes through filters that wait, in order, and becomes safe', async () => {
   const written: string[] = []
   const sink = output('sink', { write: async (events) => void written.push(...shown(events)) })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { VirtualClock } from '../../src/core/clock.ts'
 import type { Event } from '../../src/core/event.ts'
-import { ArrivalTimeline, EventTimeline } from '../../src/core/timeline.ts'
+import { ArrivalTimeline, EventTimeline, Timelines } from '../../src/core/timeline.ts'
 
 const at = (timestamp: number): Event => ({ tag: 'a', timestamp, record: {} })
 
@@ -92,4 +92,26 @@ test('the time of arrival is the wall clock, and never goes back', () => {
   const later = new ArrivalTimeline(new VirtualClock(2000))
   later.restore(time.save())
   expect([later.start, later.now]).toEqual([1000, 2000])
+})
+
+test('each side of a filter that waits has its own event time, also after a restart', () => {
+  const made = () => {
+    const clock = new VirtualClock(1000)
+    const timelines = new Timelines(clock)
+    const before = timelines.event
+    timelines.behind()
+    return { timelines, before, after: timelines.event }
+  }
+  const { timelines, before, after } = made()
+  before.see(at(100))
+  before.see(at(170))
+  after.see(at(120))
+  const saved = timelines.save()
+  const again = made()
+  again.timelines.restore((name) => saved.get(name))
+  expect([again.before.now, again.after.now]).toEqual([170, 120])
+  // It stands there since the state was saved.
+  const other = made()
+  other.timelines.restore((name) => (name === 'event' ? saved.get(name) : undefined))
+  expect([other.before.now, other.after.now]).toEqual([170, 170])
 })

@@ -76,7 +76,8 @@ test('the configuration of the guide is right', async () => {
 })
 
 test('every link of the README and the guides leads to a file', async () => {
-  const guides = (await readdir(join(root, 'docs/guide'))).map((name) => `docs/guide/${name}`)
+  const names = await readdir(join(root, 'docs/guide'), { recursive: true })
+  const guides = names.filter((name) => name.endsWith('.md')).map((name) => `docs/guide/${name}`)
   for (const page of ['README.md', 'docs/architecture.md', ...guides]) {
     const text = await readFile(join(root, page), 'utf8')
     for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {

@@ -70,8 +70,11 @@ export function round(seconds: number): number {
 
 /** Pairs of indices whose alerts are as expected: as many as can be in order. */
 function pairUp(expected: readonly ExpectedAlert[], actual: readonly Event[], start: number): [number, number][] {
-  const same = (e: number, a: number) =>
-    alertDifferences(expected[e] as ExpectedAlert, actual[a] as Event, start).length === 0
+  const same = (e: number, a: number) => {
+    const wanted = expected[e]
+    const came = actual[a]
+    return wanted !== undefined && came !== undefined && alertDifferences(wanted, came, start).length === 0
+  }
   const pairs: [number, number][] = []
   let first = 0
   const short = Math.min(expected.length, actual.length)
@@ -116,9 +119,9 @@ function compare(expected: unknown, actual: unknown, path: string, differences: 
 }
 
 function equal(expected: unknown, actual: unknown): boolean {
-  if (typeof actual === 'bigint') return typeof expected === 'number' && BigInt(Math.trunc(expected)) === actual
-  if (typeof expected === 'number' && typeof actual === 'number') return Math.abs(expected - actual) <= ulps(expected)
-  return expected === actual
+  if (typeof expected !== 'number' || !Number.isFinite(expected)) return Object.is(expected, actual)
+  if (typeof actual === 'bigint') return Number.isInteger(expected) && BigInt(expected) === actual
+  return typeof actual === 'number' && Math.abs(expected - actual) <= ulps(expected)
 }
 
 /** What the last digits of a sum may be off. */

@@ -30,7 +30,7 @@ export interface Journal extends Memory {
   forget(section: Section, slot: number): void
 }
 
-/** Keys repeated at least in each segment. */
+/** Keys of a section repeated at least in each segment. */
 const leastRepeated = 64
 
 export function createJournal(format: string, sections: readonly Section[]): Journal {
@@ -54,13 +54,19 @@ export function createJournal(format: string, sections: readonly Section[]): Jou
       }
     },
     changes(): MemoryChanges | undefined {
-      const changed = [...trackers.values()].filter((tracker) => tracker.collect())
-      if (changed.length === 0) return undefined
+      const all = [...trackers.values()]
+      const changed = all.reduce((sum, tracker) => sum + tracker.collect(), 0)
+      if (changed === 0) return undefined
       segments++
       const writer = new MsgpackWriter(lastLength + (lastLength >> 2))
-      writer.mapHeader(changed.length)
-      for (const tracker of changed) tracker.write(writer, segments)
-      const oldest = Math.min(...Array.from(trackers.values(), (tracker) => tracker.oldestNeeded))
+      // Also the sections without a change: old segments go only when each of them has been through a round.
+      writer.mapHeader(all.length)
+      const slots = all.reduce((sum, tracker) => sum + tracker.slots, 0)
+      for (const tracker of all) {
+        const share = Math.ceil((changed * tracker.slots) / Math.max(slots, 1))
+        tracker.write(writer, segments, Math.max(share, leastRepeated))
+      }
+      const oldest = Math.min(...all.map((tracker) => tracker.oldestNeeded))
       const segment = writer.take()
       lastLength = segment.length
       return { segment, keep: segments - oldest + 1 }
@@ -104,8 +110,12 @@ class Tracker {
     this.#forgotten.add(this.#section.keys.keyAt(slot))
   }
 
-  /** Whether anything has changed. */
-  collect(): boolean {
+  get slots(): number {
+    return this.#section.keys.slots
+  }
+
+  /** How many keys have changed. */
+  collect(): number {
     const { keys } = this.#section
     const dirty = keys.seenAfter(this.#saved)
     for (const slot of this.touched) {
@@ -115,12 +125,12 @@ class Tracker {
       if (keys.find(key) !== none) this.#forgotten.delete(key)
     }
     this.#dirty = dirty
-    return dirty.length + this.#forgotten.size > 0
+    return dirty.length + this.#forgotten.size
   }
 
-  write(writer: MsgpackWriter, segment: number): void {
+  write(writer: MsgpackWriter, segment: number, share: number): void {
     const { name, keys, write } = this.#section
-    const repeated = this.#repeat(this.#dirty.length + this.#forgotten.size, segment)
+    const repeated = this.#repeat(share, segment)
     writer.str(name).arrayHeader(this.#dirty.length + repeated.length + this.#forgotten.size)
     for (const slots of [this.#dirty, repeated]) {
       for (const slot of slots) {
@@ -145,13 +155,14 @@ class Tracker {
    * The next unchanged slots of the round. After a whole round, the segments since its start hold every key: as a key's
    * slot was passed, or when it came later.
    */
-  #repeat(changed: number, segment: number): number[] {
+  #repeat(share: number, segment: number): number[] {
     const { keys } = this.#section
-    const written = new Set(this.#dirty)
     const repeated: number[] = []
-    const end = Math.min(keys.slots, this.#cursor + Math.max(changed, leastRepeated))
+    const end = Math.min(keys.slots, this.#cursor + share)
     for (; this.#cursor < end; this.#cursor++) {
-      if (keys.sightAt(this.#cursor) > 0 && !written.has(this.#cursor)) repeated.push(this.#cursor)
+      const sight = keys.sightAt(this.#cursor)
+      // What was seen since, or touched, is written as a change.
+      if (sight > 0 && sight <= this.#saved && !this.touched.has(this.#cursor)) repeated.push(this.#cursor)
     }
     if (this.#cursor >= keys.slots) {
       this.oldestNeeded = this.#roundSince

@@ -1,17 +1,17 @@
 // For each slot the times in its window, sorted, in a ring: compact, and no work that grows with the window.
+import { Arena, pageLength, pageShift } from './arena.ts'
 import { type KeyTable, type Rows, rowDoubles, rowInts } from './keys.ts'
 
-/** Doubles in a page. Larger rings have a page of their own. */
-const pageLength = 65_536
-const pageShift = 16
-/** No ring begins there. */
-const noRing = 0
 /** Places in a row. */
 const newestAt = 2
 const ringAt = 6
 const powerAt = 7
 const headAt = 8
 const countAt = 9
+/** A ring of two has its place in the row itself: most keys need no more, and no other memory is touched for them. */
+const inRowAt = 6
+/** What stands in place of its ring: no ring of the arena is 0. */
+const inRow = 0
 
 export interface TimesOptions {
   /** Seconds. */
@@ -27,19 +27,14 @@ export class Times {
   readonly #options: TimesOptions
   /** Of a slot's row: the newest time; where its ring begins, over all pages; its length as a power of two; its first place; its times. */
   readonly #rows: Rows
-  /** The first is not used, so that no ring is 0. */
-  readonly #pages: Float64Array[] = [new Float64Array(0)]
-  /** Free rings by power of two. */
-  readonly #free: number[][] = []
-  /** What is left of the page that small rings are cut from. */
-  #next = 0
-  #end = 0
+  readonly #arena = new Arena()
 
   constructor(keys: KeyTable, options: TimesOptions) {
     this.#options = options
     this.#rows = keys.rows
     keys.whenNew((slot) => {
       this.#rows.doubles[rowDoubles * slot + newestAt] = Number.NEGATIVE_INFINITY
+      this.#rows.ints[rowInts * slot + powerAt] = 1
     })
   }
 
@@ -81,7 +76,15 @@ export class Times {
 
   /** The times of a slot, from the oldest on. */
   times(slot: number): number[] {
-    return Array.from({ length: this.#rows.ints[rowInts * slot + countAt] ?? 0 }, (_, index) => this.#at(slot, index))
+    const times: number[] = []
+    // Array.from with a function takes several times as long, and a save asks for each key that has changed.
+    for (let index = 0; index < this.count(slot); index++) times.push(this.#at(slot, index))
+    return times
+  }
+
+  /** How many times a slot has. */
+  count(slot: number): number {
+    return this.#rows.ints[rowInts * slot + countAt] ?? 0
   }
 
   /** Takes over what was saved; the newest of the times if they are too many. Says how many there was no room for. */
@@ -96,9 +99,10 @@ export class Times {
 
   /** Gives a slot's memory back. */
   clear(slot: number): void {
-    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? noRing
-    if (ring !== noRing) this.#release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
-    this.#rows.ints[rowInts * slot + ringAt] = noRing
+    const ring = this.#rows.ints[rowInts * slot + ringAt] ?? inRow
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    this.#rows.ints[rowInts * slot + ringAt] = inRow
+    this.#rows.ints[rowInts * slot + powerAt] = 1
     this.#rows.ints[rowInts * slot + countAt] = 0
     this.#rows.ints[rowInts * slot + headAt] = 0
   }
@@ -107,9 +111,9 @@ export class Times {
     let count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     if (count === 0) return
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
     const mask = (1 << power) - 1
     let head = this.#rows.ints[rowInts * slot + headAt] ?? 0
@@ -135,16 +139,13 @@ export class Times {
       this.#dropOldest(slot)
       count--
     }
-    if (this.#rows.ints[rowInts * slot + ringAt] === noRing) {
-      this.#rows.ints[rowInts * slot + powerAt] = 0
-      this.#rows.ints[rowInts * slot + ringAt] = this.#take(0)
-    } else if (count >> (this.#rows.ints[rowInts * slot + powerAt] ?? 0) > 0) {
-      this.#resize(slot, (this.#rows.ints[rowInts * slot + powerAt] ?? 0) + 1)
-    }
+    const power = this.#rows.ints[rowInts * slot + powerAt] ?? 0
+    // A key that does not fit in its row any more mostly goes on: room for eight saves it a move.
+    if (count >> power > 0) this.#resize(slot, power === 1 ? 3 : power + 1)
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const page = this.#pages[ring >>> pageShift]
+    const page = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
     if (page === undefined) return false
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     let place = count
@@ -171,64 +172,25 @@ export class Times {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const place = ((this.#rows.ints[rowInts * slot + headAt] ?? 0) + index) & mask
-    return this.#pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
+    if (ring === inRow) return this.#rows.doubles[rowDoubles * slot + inRowAt + place] ?? 0
+    return this.#arena.pages[ring >>> pageShift]?.[(ring & (pageLength - 1)) + place] ?? 0
   }
 
   #resize(slot: number, power: number): void {
     const ring = this.#rows.ints[rowInts * slot + ringAt] ?? 0
-    const from = this.#pages[ring >>> pageShift]
-    const other = this.#take(power)
-    const to = this.#pages[other >>> pageShift]
+    const from = ring === inRow ? this.#rows.doubles : this.#arena.pages[ring >>> pageShift]
+    const other = this.#arena.take(power)
+    const to = this.#arena.pages[other >>> pageShift]
     if (from === undefined || to === undefined) return
-    const base = ring & (pageLength - 1)
+    const base = ring === inRow ? rowDoubles * slot + inRowAt : ring & (pageLength - 1)
     const target = other & (pageLength - 1)
     const mask = (1 << (this.#rows.ints[rowInts * slot + powerAt] ?? 0)) - 1
     const head = this.#rows.ints[rowInts * slot + headAt] ?? 0
     const count = this.#rows.ints[rowInts * slot + countAt] ?? 0
     for (let i = 0; i < count; i++) to[target + i] = from[base + ((head + i) & mask)] ?? 0
-    this.#release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
+    if (ring !== inRow) this.#arena.release(ring, this.#rows.ints[rowInts * slot + powerAt] ?? 0)
     this.#rows.ints[rowInts * slot + ringAt] = other
     this.#rows.ints[rowInts * slot + powerAt] = power
     this.#rows.ints[rowInts * slot + headAt] = 0
-  }
-
-  /** A ring of this power of two. */
-  #take(power: number): number {
-    const free = this.#free[power]?.pop()
-    if (free !== undefined) return free
-    const length = 1 << power
-    if (length > pageLength) return this.#newPage(length)
-    // Rings are cut from a page in any order of sizes: what is left of one is given to smaller rings.
-    while (this.#next + length > this.#end) {
-      if (this.#next === this.#end) {
-        // The first pages are small: most rules have few keys.
-        const pages = Math.min(this.#pages.length, pageShift)
-        const room = Math.max(length, Math.min(pageLength, 256 << pages))
-        this.#next = this.#newPage(room)
-        this.#end = this.#next + room
-      } else {
-        const left = 31 - Math.clz32(this.#end - this.#next)
-        this.#release(this.#next, left)
-        this.#next += 1 << left
-      }
-    }
-    const ring = this.#next
-    this.#next += length
-    return ring
-  }
-
-  #release(ring: number, power: number): void {
-    let rings = this.#free[power]
-    if (rings === undefined) {
-      rings = []
-      for (let lower = this.#free.length; lower < power; lower++) this.#free.push([])
-      this.#free[power] = rings
-    }
-    rings.push(ring)
-  }
-
-  #newPage(length: number): number {
-    this.#pages.push(new Float64Array(length))
-    return (this.#pages.length - 1) << pageShift
   }
 }

@@ -3,8 +3,8 @@ import type { Json, Marks, Position } from '../action.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { MemoryChanges } from './memory.ts'
 
-/** The two clocks of a pipeline. */
-export type TimelineName = 'event' | 'arrival'
+/** The clocks of a pipeline: `event 1` is the event time behind the first filter that waits. */
+export type TimelineName = 'event' | `event ${number}` | 'arrival'
 
 /** What one commit changed. Actions and inputs go by the name that `actionKey` gives. */
 export interface StateChange {

@@ -1,7 +1,17 @@
 // filter_change by its definition: all events of a key are kept, and each is compared with the one before it.
+import { filterChange } from '../../../src/actions/filter/filter_change.ts'
 import type { Event } from '../../../src/core/event.ts'
-import { NaiveAlerts, nameOf } from '../../helpers/naive-alerts.ts'
-import { int, keyVariants, pick, type Random, randomStream, type Step } from '../../helpers/rule-streams.ts'
+import { expectSame, NaiveAlerts, nameOf } from '../../helpers/naive-alerts.ts'
+import {
+  int,
+  keyVariants,
+  pick,
+  type Random,
+  randomStream,
+  runEveryWay,
+  type Step,
+  seeded,
+} from '../../helpers/rule-streams.ts'
 
 export interface ChangeParams extends Record<string, unknown> {
   compare_key: string | string[]
@@ -11,6 +21,16 @@ export interface ChangeParams extends Record<string, unknown> {
   realert: number
   exponential_realert?: number
   max_keys: number
+}
+
+/** Holds the rule against its definition on a random stream a seed, cut and restarted in every way. */
+export function checkChange(seeds: readonly number[]): void {
+  for (const seed of seeds) {
+    const random = seeded(seed)
+    const { params, steps } = randomCase(random)
+    const { out } = runEveryWay(random, filterChange, { ...params, tag: 'alert' }, steps)
+    expectSame(out, naiveChange(params, steps), `seed ${seed}: ${JSON.stringify(params)}`)
+  }
 }
 
 export function naiveChange(params: ChangeParams, steps: readonly Step[]): Event[] {

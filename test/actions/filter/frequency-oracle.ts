@@ -1,7 +1,17 @@
 // filter_frequency by its definition: all events of a key are kept, and counted again at each event.
+import { filterFrequency } from '../../../src/actions/filter/filter_frequency.ts'
 import type { Event } from '../../../src/core/event.ts'
-import { NaiveAlerts, nameOf } from '../../helpers/naive-alerts.ts'
-import { int, keyVariants, pick, type Random, randomStream, type Step } from '../../helpers/rule-streams.ts'
+import { expectSame, NaiveAlerts, nameOf } from '../../helpers/naive-alerts.ts'
+import {
+  int,
+  keyVariants,
+  pick,
+  type Random,
+  randomStream,
+  runEveryWay,
+  type Step,
+  seeded,
+} from '../../helpers/rule-streams.ts'
 
 export interface FrequencyParams extends Record<string, unknown> {
   num_events: number
@@ -12,6 +22,16 @@ export interface FrequencyParams extends Record<string, unknown> {
   resolve: boolean
   max_keys: number
   attach: boolean
+}
+
+/** Holds the rule against its definition on a random stream a seed, cut and restarted in every way. */
+export function checkFrequency(seeds: readonly number[]): void {
+  for (const seed of seeds) {
+    const random = seeded(seed)
+    const { params, steps } = randomCase(random)
+    const { out } = runEveryWay(random, filterFrequency, { ...params, tag: 'alert' }, steps)
+    expectSame(out, naiveFrequency(params, steps), `seed ${seed}: ${JSON.stringify(params)}`)
+  }
 }
 
 export function naiveFrequency(params: FrequencyParams, steps: readonly Step[]): Event[] {

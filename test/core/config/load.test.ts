@@ -4,9 +4,9 @@ import { defineAction } from '../../../src/core/action.ts'
 import { dummy, loadText, paramsOf, shown } from './helpers.ts'
 
 const match = z.union([z.string(), z.array(z.string())]).default('*')
-const filterFlatline = defineAction({
+const filterPulse = defineAction({
   kind: 'filter',
-  name: 'filter_flatline',
+  name: 'filter_pulse',
   summary: 'A filter of this test.',
   params: z.strictObject({
     match,
@@ -19,8 +19,7 @@ const filterFlatline = defineAction({
   create: () => ({ apply: (event, emit) => emit(event) }),
 })
 
-const flatline = (lines: string) =>
-  loadText(dummy(`    - name: filter_flatline\n${lines}`), { extra: [filterFlatline] })
+const pulse = (lines: string) => loadText(dummy(`    - name: filter_pulse\n${lines}`), { extra: [filterPulse] })
 
 describe('loadConfig', () => {
   test('gives a whole configuration with its defaults', async () => {
@@ -69,45 +68,45 @@ describe('loadConfig', () => {
   })
 
   test('suggests the action that exists', async () => {
-    const text = dummy('    - name: filter_flaline\n')
-    expect(shown(await loadText(text, { extra: [filterFlatline] }))).toEqual([
-      '5:13 error unknown action "filter_flaline" | did you mean "filter_flatline"?',
+    const text = dummy('    - name: filter_plse\n')
+    expect(shown(await loadText(text, { extra: [filterPulse] }))).toEqual([
+      '5:13 error unknown action "filter_plse" | did you mean "filter_pulse"?',
     ])
   })
 
   test('turns lints into warnings', async () => {
-    const loaded = await flatline('      window: 7\n')
+    const loaded = await pulse('      window: 7\n')
     expect(shown(loaded)).toEqual(['6:15 warning seven is unwise'])
     expect(loaded.config).toBeDefined()
   })
 
   test('of a union, explains the branch that fits', async () => {
-    expect(shown(await flatline('      window: { seconds: x, unit: s }\n'))).toEqual([
+    expect(shown(await pulse('      window: { seconds: x, unit: s }\n'))).toEqual([
       '6:26 error `window.seconds` wants a number, not the text "x"',
     ])
-    expect(shown(await flatline('      window: 0\n'))).toEqual([
+    expect(shown(await pulse('      window: 0\n'))).toEqual([
       '6:15 error `window` must be at least 1, not the number 0',
     ])
-    expect(shown(await flatline('      window: soon\n'))[0]).toBe(
+    expect(shown(await pulse('      window: soon\n'))[0]).toBe(
       '6:15 error `window` wants a number or a map, not the text "soon"',
     )
-    expect(shown(await flatline('      window: { secnds: 1, unit: s }\n'))).toEqual([
+    expect(shown(await pulse('      window: { secnds: 1, unit: s }\n'))).toEqual([
       '6:17 error unknown key "secnds" in `window` | did you mean "seconds"?',
     ])
-    expect(shown(await flatline('      window: { unit: s }\n'))).toEqual(['6:7 error `window` needs `seconds`'])
+    expect(shown(await pulse('      window: { unit: s }\n'))).toEqual(['6:7 error `window` needs `seconds`'])
   })
 
   test('understands yes and no in a union and among literals', async () => {
-    expect(paramsOf(await flatline('      at: yes\n      level: off\n'))[1]).toEqual({ at: true, level: false })
-    expect(paramsOf(await flatline('      at: auto\n'))[1]).toEqual({ at: 'auto' })
-    expect(shown(await flatline('      at: maybe\n'))).toEqual([
+    expect(paramsOf(await pulse('      at: yes\n      level: off\n'))[1]).toEqual({ at: true, level: false })
+    expect(paramsOf(await pulse('      at: auto\n'))[1]).toEqual({ at: 'auto' })
+    expect(shown(await pulse('      at: maybe\n'))).toEqual([
       '6:11 error `at` wants true or false, "auto" or "never", not the text "maybe"',
     ])
   })
 
   test('a warning does not stop a configuration, an error does', async () => {
-    expect((await flatline('      match: db.*\n')).config).toBeDefined()
-    expect((await flatline('      mtach: db.*\n')).config).toBeUndefined()
+    expect((await pulse('      match: db.*\n')).config).toBeDefined()
+    expect((await pulse('      mtach: db.*\n')).config).toBeUndefined()
   })
 })
 

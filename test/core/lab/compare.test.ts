@@ -30,6 +30,15 @@ describe('an alert is as expected', () => {
     ['with a sum of fractions', { record: { a: 0.3 } }, alert({ a: 0.1 + 0.2 }), []],
     ['not with a number near it', { record: { a: 0.3 } }, alert({ a: 0.3000001 }), ['record.a']],
     ['with a number beyond 2^53', { record: { a: 2 ** 60 } }, alert({ a: 2n ** 60n }), []],
+    [
+      'not with a number that .inf is far from',
+      { record: { a: Number.POSITIVE_INFINITY } },
+      alert({ a: 5 }),
+      ['record.a'],
+    ],
+    ['not with a great one', { record: { a: Number.POSITIVE_INFINITY } }, alert({ a: 2n ** 60n }), ['record.a']],
+    ['with what is no number', { record: { a: Number.NaN } }, alert({ a: Number.NaN }), []],
+    ['not with a great number for a fraction', { record: { a: 1.5 } }, alert({ a: 1n }), ['record.a']],
     ['with its cause', { cause: { u: 'x' } }, alert({}, 0, 'alert', { id: 'i', cause: { u: 'x', v: 1 } }), []],
     ['not without its cause', { cause: { u: 'x' } }, alert({}), ['cause']],
   ])('%s', (_, expected, actual, paths) => {

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { keyOf } from '../../../src/core/rules/identity.ts'
 import { createJournal, type Section, savedMap, savedNumber } from '../../../src/core/rules/journal.ts'
 import { KeyTable } from '../../../src/core/rules/keys.ts'
+import { createTables } from '../../../src/core/rules/table.ts'
 import { int, keyVariants, seeded } from '../../helpers/rule-streams.ts'
 
 /** A table with a number a key, saved by a journal. */
@@ -84,6 +85,38 @@ it('repeats as much as has changed, so that what is kept stays within a few time
   const kept = segments.reduce((sum, { length }) => sum + length, 0)
   expect(kept).toBeLessThan(6 * whole)
   expect(longest).toBeLessThan(whole / 40)
+})
+
+it.each([
+  ['empty', 0, 100, 25],
+  ['as it was', 500, 100, 40],
+  ['as it was, and much larger', 5000, 5, 300],
+])('keeps no more segments because another table stays %s', (_, others, each, most) => {
+  const tables = createTables()
+  const seen = tables.table('seen', { maxKeys: 1000 })
+  const still = tables.table('still', { maxKeys: 10_000 })
+  const memory = tables.memory('test')
+  memory.restore([])
+  for (let key = 0; key < others; key++) still.keys.see(key)
+  const keeps = Array.from({ length: 1000 }, (_, round) => {
+    for (let i = 0; i < each; i++) seen.keys.see((round * each + i) % 1000)
+    return memory.changes()?.keep ?? 0
+  })
+  expect(Math.max(...keeps)).toBeLessThanOrEqual(most)
+})
+
+it('a table repeats as much as another has changed, so that the segments of that one can go', () => {
+  const tables = createTables()
+  const seen = tables.table('seen', { maxKeys: 100_000 })
+  const still = tables.table('still', { maxKeys: 100_000 })
+  const memory = tables.memory('test')
+  memory.restore([])
+  for (let key = 0; key < 10_000; key++) still.keys.see(key)
+  const keeps = Array.from({ length: 100 }, (_, round) => {
+    for (let i = 0; i < 2000; i++) seen.keys.see((round * 2000 + i) % 10_000)
+    return memory.changes()?.keep ?? 0
+  })
+  expect(Math.max(...keeps)).toBeLessThanOrEqual(25)
 })
 
 it('says nothing when nothing has changed', () => {
