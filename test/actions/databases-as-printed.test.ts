@@ -1,120 +1,177 @@
-// The parameters of the four database actions as the original's README and code spell them, with what was left out there.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+// The four actions of databases as the original's README and code write them: each configuration passes the check, and runs.
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { startEmulator } from '../helpers/rethinkdb.ts'
-import { type ActionMap, makePipeline, send } from '../helpers/run-pipeline.ts'
+import { type Connection, r } from 'rethinkdb-ts'
+import { describe, expect, test } from 'vitest'
+import { Daemon, scratchFolder } from '../helpers/daemon.ts'
+import { type Emulator, startEmulator } from '../helpers/rethinkdb.ts'
 
-let folder = ''
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'feedoo-printed-'))
-})
-afterEach(() => rmSync(folder, { recursive: true }))
+/** Unix seconds; rows a little later than the start of the daemon, which begins at rows of the present. */
+const soon = () => Date.now() / 1000 + 1.5
 
-const event = (n: number, record: Record<string, unknown> = {}) => ({
-  tag: 'log',
-  timestamp: 1_600_000_000 + n,
-  record: { timestamp: 1_600_000_000 + n, n, ...record },
-})
-
-async function read(list: ActionMap[]) {
-  const { pipeline, out } = makePipeline(list)
-  await pipeline.open()
-  await pipeline.run(new AbortController().signal)
-  return out
+/** Checks the configuration, then starts it. */
+async function started(yaml: string, folder: string): Promise<Daemon> {
+  const daemon = await Daemon.start(yaml, folder)
+  const check = new Daemon(['check', join(folder, 'feedoo.yaml')], { cwd: folder })
+  expect([await check.exit(), check.stderr, check.stdout]).toEqual([0, '', expect.stringContaining('')])
+  return daemon
 }
 
-describe('SQLite', () => {
-  test('input_sqlite without `window`, output_sqlite without `time_key`', async () => {
-    const filename = join(folder, 'a.sqlite')
-    await send(
-      [{ name: 'output_sqlite', match: '*', filename, table: 'log', fields: ['timestamp', 'n'] }],
-      [event(1), event(2)],
-    )
-    const out = await read([{ name: 'input_sqlite', filename, tag: 'log', once: true }])
-    expect(out).toEqual([event(1), event(2)])
-  })
+function rowsOf(file: string, table: string): unknown[] {
+  const db = new Database(file, { readonly: true })
+  try {
+    return db.prepare(`SELECT * FROM "${table}"`).all()
+  } finally {
+    db.close()
+  }
+}
 
-  test('null, boolean, number and nested values keep their type', async () => {
-    const filename = join(folder, 'a.sqlite')
-    const values = { missing: null, yes: true, no: false, whole: 7, part: 1.5, nested: { a: [1] } }
-    await send([{ name: 'output_sqlite', filename, table: 'log' }], [event(1, values)])
-    const db = new Database(filename, { readonly: true })
-    expect(db.prepare('SELECT missing, yes, no, whole, part, nested FROM log').get()).toEqual({
-      ...{ missing: null, yes: 1, no: 0, whole: 7, part: 1.5, nested: '{"a":[1]}' },
+test('output_sqlite without time_key takes the time of the event, and keeps the types of values', async () => {
+  const folder = await scratchFolder()
+  const daemon = await started(
+    `
+pipelines:
+  p:
+    - name: input_dummy
+      tag: my_tag
+      repeat: 1
+      data: { log: my log, none: null, yes: true, count: 7, map: { a: [1] } }
+    - name: output_sqlite
+      match: my_tag
+      filename: "{dir}/feedoo.sqlite"
+      table: "my_table"
+      buffer_size: 100
+      timeout_flush: 1
+`,
+    folder,
+  )
+  expect([await daemon.exit(), daemon.stderr]).toEqual([0, daemon.stderr])
+  expect(rowsOf(join(folder, 'feedoo.sqlite'), 'my_table')).toEqual([
+    { log: 'my log', none: null, yes: 1, count: 7, map: '{"a":[1]}', timestamp: expect.any(Number) },
+  ])
+})
+
+test('output_sqlite takes time_key, a table named by the time, and fields', async () => {
+  const folder = await scratchFolder()
+  const daemon = await started(
+    `
+pipelines:
+  p:
+    - { name: input_dummy, tag: t, repeat: 1, data: [{ date: 1600000000, a: 1, b: 2 }, { date: 1600000000 }] }
+    - name: output_sqlite
+      match: "*"
+      time_key: date
+      filename: "{dir}/feedoo.sqlite"
+      table: log_%Y_%m_%d
+      fields: [date, a]
+`,
+    folder,
+  )
+  // The event that lacks a field is a dead letter.
+  expect([await daemon.exit(), daemon.logs().at(-1)?.dead_letters]).toEqual([1, 1])
+  expect(rowsOf(join(folder, 'feedoo.sqlite'), 'log_2020_09_13')).toEqual([{ date: 1600000000, a: 1 }])
+})
+
+test('input_sqlite without window reads 60 seconds at a time, from now', async () => {
+  const folder = await scratchFolder()
+  const db = new Database(join(folder, 'feedoo.sqlite'))
+  db.exec('CREATE TABLE log_1 (timestamp, log)')
+  db.prepare('INSERT INTO log_1 VALUES (?, ?), (?, ?)').run(1, 'long ago', soon(), 'now')
+  db.close()
+  const daemon = await started(
+    `
+pipelines:
+  p:
+    - name: input_sqlite
+      tag: my_tag
+      filename: "{dir}/feedoo.sqlite"
+      table: log_*
+      time_key: timestamp
+      remove: false
+      offset: 0
+      reload_position: true
+    - { name: output_stdout, match: my_tag }
+`,
+    folder,
+  )
+  await daemon.printed(/"log":"now"/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit()).toBe(0)
+  expect(daemon.stdout).not.toContain('long ago')
+})
+
+describe('RethinkDB, in the spelling of', () => {
+  const spellings = [
+    ['the README', 'time_key', 'database'],
+    ['the code', 'timestamp_index', 'database_name'],
+  ] as const
+
+  test.each(spellings)('%s: output_rethinkdb makes database, table and index', async (_, time, database) => {
+    const server = await startEmulator()
+    const folder = await scratchFolder()
+    const daemon = await started(
+      `
+pipelines:
+  p:
+    - { name: input_dummy, tag: t, repeat: 1, data: { timestamp: 1600000000, log: my log } }
+    - name: output_rethinkdb
+      match: "*"
+      ip: ${server.params.ip}
+      port: ${server.params.port}
+      wait_connection: 10
+      ${database}: logs
+      table: log_%Y_%m_%d
+      ${time}: timestamp
+      buffer_size: 500
+`,
+      folder,
+    )
+    expect([await daemon.exit(), daemon.stderr]).toEqual([0, daemon.stderr])
+    await withConnection(server, async (connection) => {
+      const table = r.db('logs').table('log_2020_09_13')
+      expect(await table.indexList().run(connection)).toEqual(['timestamp'])
+      expect(await table.without('id').run(connection)).toEqual([{ timestamp: 1600000000, log: 'my log' }])
     })
-    expect(db.prepare('SELECT typeof(yes) a, typeof(whole) b, typeof(part) c FROM log').raw().get()).toEqual([
-      ...['integer', 'integer', 'real'],
-    ])
-    db.close()
   })
 
-  test('a table template cannot reach another table, whatever the field holds', async () => {
-    const filename = join(folder, 'a.sqlite')
-    const sources = ['a-b', 'select', 'x"; DROP TABLE y;--', '../z']
-    const before = new Database(filename)
-    before.exec('CREATE TABLE y (n)')
-    before.close()
-    await send(
-      [{ name: 'output_sqlite', filename, table: 'log_{source}' }],
-      sources.map((source, n) => event(n, { source })),
+  test.each(spellings)('%s: input_rethinkdb reads the rows of now', async (_, time, database) => {
+    const server = await startEmulator()
+    const folder = await scratchFolder()
+    await withConnection(server, async (connection) => {
+      await r.dbCreate('logs').run(connection)
+      await r.db('logs').tableCreate('log_1').run(connection)
+      await r.db('logs').table('log_1').indexCreate('date').run(connection)
+      await r.db('logs').table('log_1').insert({ id: 'a', date: soon(), log: 'now' }).run(connection)
+    })
+    const daemon = await started(
+      `
+pipelines:
+  p:
+    - name: input_rethinkdb
+      tag: my_tag
+      ip: ${server.params.ip}
+      port: ${server.params.port}
+      wait_connection: 10
+      ${database}: logs
+      table: log_*
+      ${time}: date
+      window: 60
+      remove: false
+    - { name: output_stdout, match: my_tag }
+`,
+      folder,
     )
-    const db = new Database(filename, { readonly: true })
-    const names = db
-      .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-      .pluck()
-      .all() as string[]
-    expect(names).toHaveLength(5)
-    expect(names).toEqual(
-      expect.arrayContaining([
-        'y',
-        'log_a-b',
-        'log_select',
-        'log_x"; DROP TABLE y;--',
-        expect.stringMatching(/^log_.*z$/),
-      ]),
-    )
-    for (const name of names.filter((name) => name !== 'y')) {
-      expect(
-        db
-          .prepare(`SELECT count(*) FROM "${name.replaceAll('"', '""')}"`)
-          .pluck()
-          .get(),
-      ).toBe(1)
-    }
-    db.close()
-  })
-
-  test('a locked file holds rows up, and each is there once when the lock is gone', async () => {
-    const filename = join(folder, 'a.sqlite')
-    const other = new Database(filename)
-    other.pragma('journal_mode = WAL')
-    other.exec('BEGIN IMMEDIATE')
-    const { pipeline } = makePipeline([{ name: 'output_sqlite', filename, table: 'log', retry_delay: 0.01 }])
-    await pipeline.open()
-    const safe = pipeline.inject([event(1), event(2)])
-    while (pipeline.failingOutputs().length === 0) await new Promise((resolve) => setImmediate(resolve))
-    other.exec('COMMIT')
-    await safe
-    expect(other.prepare('SELECT n FROM log').pluck().all()).toEqual([1, 2])
-    other.close()
-    await pipeline.run(new AbortController().signal)
+    await daemon.printed(/"log":"now"/)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit()).toBe(0)
   })
 })
 
-describe('RethinkDB', () => {
-  test.each([
-    ['README', { time_key: 'timestamp' }, 'database'],
-    ['code', { timestamp_index: 'timestamp' }, 'database_name'],
-  ])('in and out by the names of the %s', async (_, time, database) => {
-    const { params } = await startEmulator()
-    const server = { ip: params.ip, port: params.port, [database]: 'printed', wait_connection: 10 }
-    await send([{ name: 'output_rethinkdb', ...server, ...time, table: 'log' }], [event(1), event(2)])
-    const out = await read([{ name: 'input_rethinkdb', ...server, ...time, tag: 'log', once: true }])
-    expect(out.map(({ timestamp, record: { id, ...record } }) => ({ timestamp, record, hasId: typeof id }))).toEqual(
-      [1, 2].map((n) => ({ timestamp: event(n).timestamp, record: event(n).record, hasId: 'string' })),
-    )
-  })
-})
+async function withConnection(server: Emulator, work: (connection: Connection) => Promise<void>): Promise<void> {
+  const connection = await server.connect()
+  try {
+    await work(connection)
+  } finally {
+    await connection.close()
+  }
+}

@@ -1,0 +1,5 @@
+import { test } from 'vitest'
+import { lockForAWhile } from '../helpers/locked-database.ts'
+
+test('SQLite files that are locked for a minute are waited for: no row is lost, one line when it goes and one when it is back', () =>
+  lockForAWhile(60))
