@@ -19,6 +19,8 @@ const frameSize = 40
  */
 const step = 10
 const begin = 1_600_000_000
+/** Milliseconds between two writes to the file that is read. */
+const writeInterval = 60
 /** Milliseconds without any further event after which no more are waited for. */
 const patience = 10_000
 
@@ -225,7 +227,7 @@ class Site {
       appendFileSync(path, lines.join(''))
       written += frameSize
     }
-    const timer = total === undefined ? setInterval(write, 20) : undefined
+    const timer = total === undefined ? setInterval(write, writeInterval) : undefined
     onTestFinished(() => clearInterval(timer))
     if (total !== undefined) while (written < total) write()
     return async () => {
