@@ -118,7 +118,8 @@ export class AppendFile {
 
   /**
    * Resolves when what was appended so far, and the name of the file, would survive a power cut. Works on a closed
-   * file too. Rejects with OUTPUT_UNAVAILABLE, retriable.
+   * file too. Rejects with OUTPUT_UNAVAILABLE; retriable unless the disk has refused: the system may then have forgotten
+   * what it could not write, and would say the next time that all is well.
    */
   async sync(): Promise<void> {
     const folders = this.#folders
@@ -129,7 +130,7 @@ export class AppendFile {
       for (const folder of folders) await syncPath(folder, syncFolder)
       this.#folders = []
     } catch (cause) {
-      throw unavailable('sync', this.path, cause)
+      throw unavailable('sync', this.path, cause, !isFlush(cause))
     } finally {
       this.#syncs--
       if (this.#closed && this.#syncs === 0) this.#release()
@@ -220,9 +221,10 @@ function lastByte(fd: number, size: number): number | undefined {
   return readSync(fd, byte, 0, 1, size - 1) === 1 ? byte[0] : undefined
 }
 
-function unavailable(what: string, path: string, cause: unknown): FeedooError {
-  return new FeedooError('OUTPUT_UNAVAILABLE', `cannot ${what} ${path}: ${messageOf(cause)}`, {
-    cause,
-    retriable: true,
-  })
+function isFlush(cause: unknown): boolean {
+  return cause instanceof Error && 'syscall' in cause && /^f(data)?sync$/.test(String(cause.syscall))
+}
+
+function unavailable(what: string, path: string, cause: unknown, retriable = true): FeedooError {
+  return new FeedooError('OUTPUT_UNAVAILABLE', `cannot ${what} ${path}: ${messageOf(cause)}`, { cause, retriable })
 }

@@ -88,7 +88,7 @@ export class AppendFiles {
     if (this.#intend !== undefined) this.#grown.add(resolve(file.path))
   }
 
-  /** Resolves when everything appended so far would survive a power cut. Rejects with OUTPUT_UNAVAILABLE, retriable. */
+  /** Resolves when everything appended so far would survive a power cut. Rejects as AppendFile.sync does. */
   async sync(): Promise<void> {
     const files = this.#unsynced
     this.#unsynced = new Set()

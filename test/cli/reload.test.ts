@@ -127,10 +127,8 @@ test('what a changed rule remembers outlives two reloads without any state', asy
 
 test('reloads under load lose nothing, double nothing and leave nothing behind', async () => {
   const figures = await reloadUnderLoad(15)
-  expect(figures).toMatchObject({ missing: 0, doubled: 0, invalid: 1 })
+  expect(figures).toMatchObject({ missing: 0, doubled: 0, lostElsewhere: 0, invalid: 1 })
   expect(figures.sent).toBeGreaterThan(1000)
-  // Only where the input itself was exchanged.
-  expect(figures.connectionsLost > 0).toBe(figures.inputChanges > 0)
   expect(figures.inputChanges).toBe(1)
   // Its counters never began anew.
   expect(figures.steadyCounted).toBeGreaterThan(0)

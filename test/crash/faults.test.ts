@@ -1,10 +1,12 @@
 // What goes wrong around the daemon, and passes: disks that are full or read-only, files, senders and targets that are away.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import sqlite from 'better-sqlite3'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Daemon, scratchFolder } from '../helpers/daemon.ts'
 import { ForwardReceiver, freePort } from '../helpers/forward-receiver.ts'
 import { mountSmallDisk } from '../helpers/small-disk.ts'
@@ -167,6 +169,62 @@ whereMountable('a disk that is full', () => {
     sender.stop()
     await done
     await end(second)
+    expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+})
+
+const shim = join(tmpdir(), `feedoo-eio-${process.pid}.so`)
+const canFail = spawnSync('gcc', [
+  '-shared',
+  '-fPIC',
+  '-o',
+  shim,
+  fileURLToPath(new URL('eio.c', import.meta.url)),
+  '-ldl',
+])
+afterAll(() => rmSync(shim, { force: true }))
+
+describe.skipIf(canFail.status !== 0)('a disk that cannot be written (EIO)', () => {
+  test.each([
+    ['the outputs', '/out/', /cannot (write|sync) .*EIO|i\/o error/i],
+    ['the state', 'main.sqlite-wal', /cannot write the state file .*(I\/O error|EIO)/i],
+  ])('and holds %s: when it is back, everything acknowledged is there once', async (_, path, message) => {
+    const folder = await scratchFolder()
+    const port = await freePort()
+    const flag = join(folder, 'broken')
+    const env = { LD_PRELOAD: shim, EIO_PATH: path, EIO_WHILE: flag }
+    const daemon = await Daemon.start(yaml(port, archive()), folder, { env })
+    const { sender, done } = sending(port)
+    for (let round = 0; round < 2; round++) {
+      await acknowledged(sender, 2)
+      writeFileSync(flag, '')
+      await stuck(sender)
+      expect(daemon.stderr).toMatch(message)
+      rmSync(flag)
+    }
+    await acknowledged(sender, 3)
+    sender.stop()
+    await done
+    await end(daemon)
+    expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+
+  test('and refuses to flush an output has its pipeline started again from the last commit', async () => {
+    const folder = await scratchFolder()
+    const port = await freePort()
+    const flag = join(folder, 'broken')
+    const env = { LD_PRELOAD: shim, EIO_PATH: '/out/', EIO_WHILE: flag, EIO_SYNC: '1' }
+    const daemon = await Daemon.start(yaml(port, archive()), folder, { env })
+    const { sender, done } = sending(port)
+    await acknowledged(sender, 2)
+    writeFileSync(flag, '')
+    // Another flush would succeed, with nothing on the disk.
+    expect(JSON.stringify(await daemon.logged(/the pipeline failed/))).toMatch(/cannot sync .*EIO/)
+    rmSync(flag)
+    await acknowledged(sender, 3)
+    sender.stop()
+    await done
+    await end(daemon)
     expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
   })
 })

@@ -19,8 +19,10 @@ const frameSize = 40
  */
 const step = 10
 const begin = 1_600_000_000
+/** Milliseconds between two writes to the file that is read. */
+const writeInterval = 60
 /** Milliseconds without any further event after which no more are waited for. */
-const patience = 10_000
+const patience = 20_000
 
 /** What the outputs and the rules of every case are; `{in}` is the input. */
 const yaml = `{state}
@@ -225,7 +227,7 @@ class Site {
       appendFileSync(path, lines.join(''))
       written += frameSize
     }
-    const timer = total === undefined ? setInterval(write, 20) : undefined
+    const timer = total === undefined ? setInterval(write, writeInterval) : undefined
     onTestFinished(() => clearInterval(timer))
     if (total !== undefined) while (written < total) write()
     return async () => {
@@ -240,14 +242,17 @@ class Site {
    */
   async #until(daemon: Daemon, events: number): Promise<void> {
     if (this.#experiment.way === 'forward') return
-    let best = -1
+    // Before that, what was not committed is still there.
+    await daemon.logged(/runs main/)
+    let last = -1
     for (let began = performance.now(); performance.now() - began < patience; ) {
       const seen = new Set(this.archived()).size
       if (seen === events) return
-      if (seen > best) began = performance.now()
-      best = seen
+      // Fewer than before is a sign of life, too: what was not committed is cut off and comes again.
+      if (seen !== last) began = performance.now()
+      last = seen
       expect(daemon.child.exitCode, daemon.stderr).toBeNull()
-      await delay(50)
+      await delay(100)
     }
   }
 }
