@@ -413,7 +413,7 @@ test('while a daemon runs the pipeline, replay refuses and changes nothing', asy
 test('letters that a SQLite output refused are rows once it takes them', async () => {
   const store = (fields: string) => `    - { name: output_sqlite, filename: "{dir}/db", table: t, fields: ${fields} }`
   const { folder, path, config, yaml } = await replayable(store('[from, missing]'), [], 'state_dir: "{dir}/state"\n')
-  expect(await (await Daemon.start(yaml, folder)).exit()).toBe(0)
+  expect(await (await Daemon.start(yaml, folder)).exit()).toBe(1)
   expect(await linesOf(path)).toHaveLength(3)
   await writeFile(config, yaml.replace('[from, missing]', '[from]').replaceAll('{dir}', folder))
   expect(await replay(config)).toMatchObject({ code: 0 })

@@ -5,7 +5,7 @@ import { FeedooError } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/event.ts'
 import { type BufferParams, Safekeeping, type SafekeepingOptions } from '../../src/core/safekeeping.ts'
 import type { PipelineState, SavedBatch, StateChange } from '../../src/core/state/pipeline-state.ts'
-import { ArrivalTimeline, EventTimeline } from '../../src/core/timeline.ts'
+import { Timelines } from '../../src/core/timeline.ts'
 import { silent } from '../helpers/run-pipeline.ts'
 
 const event = (n: number): Event => ({ tag: 'a', timestamp: 1, record: { n } })
@@ -66,7 +66,7 @@ function make(state: PipelineState, options: Partial<SafekeepingOptions> = {}): 
   return new Safekeeping({
     ...{ pipeline: 'p', keys: ['out', 'in'], state, handover: undefined, log: silent, savePositions: undefined },
     ...{ stopping: never, giveUp: never, wantCommit: () => {}, failed: () => {} },
-    time: { event: new EventTimeline(systemClock), arrival: new ArrivalTimeline(systemClock) },
+    timelines: new Timelines(systemClock),
     ...options,
   })
 }
