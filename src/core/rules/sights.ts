@@ -3,13 +3,15 @@
 
 /** Sights for which there is room at first. */
 const firstRoom = 32
-/** Sights looked at, with each that is added, while the log is tidied: enough to be through before there is no room left. */
-const tidiedAtOnce = 2
+/** Sights between two steps of tidying, a power of two; a loop of some length is quicker than as many single looks. */
+const stepEvery = 32
+/** Sights looked at in a step: so many that the log is tidy before there is no room left. */
+const stepLength = 80
 
 /*
  * While it is tidied, the log is in two parts: the sights from #first to #written, which counted when they were looked at, and
  * those from #next to #end. Sights of the second part go to the end of the first one, or are dropped, until none is left there.
- * That is done a little with each sight: with a million keys, all at once would stop the stream for a tenth of a second.
+ * That is done in small steps: with a million keys, all at once would stop the stream for a tenth of a second.
  * Else there is only the second part.
  */
 export class Sights {
@@ -33,8 +35,10 @@ export class Sights {
       this.#sights[this.#end - 1] = sight
       return
     }
-    if (this.#isTidied) this.#tidy(tidiedAtOnce)
-    else if (this.#end > this.#slots.length >> 1) this.#isTidied = true
+    if ((this.#end & (stepEvery - 1)) === 0) {
+      if (this.#isTidied) this.#tidy()
+      else if (this.#end > this.#slots.length >> 1) this.#isTidied = true
+    }
     if (this.#end === this.#slots.length) this.#makeRoom()
     this.#slots[this.#end] = slot
     this.#sights[this.#end] = sight
@@ -78,8 +82,8 @@ export class Sights {
     return this.#lastOf(this.#slots[index] ?? 0) === this.#sights[index]
   }
 
-  #tidy(most: number): void {
-    const end = Math.min(this.#end, this.#next + most)
+  #tidy(): void {
+    const end = Math.min(this.#end, this.#next + stepLength)
     for (; this.#next < end; this.#next++) {
       if (!this.#counts(this.#next)) continue
       this.#slots[this.#written] = this.#slots[this.#next] ?? 0

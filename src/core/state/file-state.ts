@@ -16,6 +16,10 @@ import { type Durability, StateFile } from './state-file.ts'
 
 /** Seconds between two saves where only actions have files of their own. The pipeline looks four times a second. */
 const saveInterval = 0.75
+/** The same where much changes: a save stops the stream, for longer the more there is in it. */
+const shortestInterval = 0.1
+/** Bytes of rule state in a save where it can be helped. */
+const saveSize = 2_000_000
 
 /** What the configuration says about state, and what the process says about itself. */
 export interface StateOptions {
@@ -97,6 +101,7 @@ export class FileState implements PipelineState {
   readonly #whole: StateFile | undefined
   readonly #clock: Clock
   #saved = Number.NEGATIVE_INFINITY
+  #interval = saveInterval
 
   constructor(
     files: readonly StateFile[],
@@ -165,11 +170,16 @@ export class FileState implements PipelineState {
 
   wanted(last: boolean): boolean {
     // The wall clock may have been put back.
-    return last || this.isDurable || Math.abs(this.#clock.now() - this.#saved) >= saveInterval
+    return last || this.isDurable || Math.abs(this.#clock.now() - this.#saved) >= this.#interval
   }
 
   async save(change: StateChange): Promise<void> {
-    this.#saved = this.#clock.now()
+    const now = this.#clock.now()
+    const bytes = change.memories.reduce((sum, { segment }) => sum + segment.length, 0)
+    // The first save says nothing of how fast things change.
+    const interval = (saveSize * Math.abs(now - this.#saved)) / bytes
+    this.#interval = Math.min(saveInterval, Math.max(shortestInterval, interval || saveInterval))
+    this.#saved = now
     for (const file of this.#files) await file.save(this.#partOf(file, change))
   }
 

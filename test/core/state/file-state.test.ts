@@ -116,6 +116,30 @@ test('files of actions are saved once a second, and at the end', async () => {
   state.close()
 })
 
+test('files of actions are saved the more often the more there is to save', async () => {
+  const clock = new VirtualClock(1000)
+  const state = await open(pipelineOf({ rule: join(await scratchFolder(), 'rule') }), undefined, clock)
+  const save = (bytes: number) =>
+    state.save({
+      ...nothing,
+      memories: [{ action: 'filter_dummy/rule', format: 'x', segment: new Uint8Array(bytes), keep: 1 }],
+    })
+  await save(10)
+  clock.advance(0.75)
+  await save(6_000_000)
+  clock.advance(0.24)
+  expect(state.wanted(false)).toBe(false)
+  clock.advance(0.02)
+  expect(state.wanted(false)).toBe(true)
+  await save(20_000_000)
+  clock.advance(0.11)
+  expect(state.wanted(false)).toBe(true)
+  await save(1000)
+  clock.advance(0.11)
+  expect(state.wanted(false)).toBe(false)
+  state.close()
+})
+
 test('with state_dir every commit is saved', async () => {
   const folder = await scratchFolder()
   const state = await open(pipelineOf({ rule: join(folder, 'rule') }), folder)
