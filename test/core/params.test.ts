@@ -29,6 +29,14 @@ test('a mistake in a glob is reported at its place in the text', () => {
 
 test('everything has a default that it accepts itself', () => {
   const defaults = z.strictObject(outputParams).parse({})
-  expect(defaults).toEqual({ match: '*', buffer_size: 1000, timeout_flush: 1, retry_delay: 0.5, retry_max_delay: 30 })
+  expect(defaults).toEqual({
+    match: '*',
+    buffer_size: 1000,
+    timeout_flush: 1,
+    retry_delay: 0.5,
+    retry_max_delay: 30,
+    buffer_limit: 268_435_456,
+    when_full: 'block',
+  })
   expect(z.strictObject(outputParams).parse(defaults)).toEqual(defaults)
 })
