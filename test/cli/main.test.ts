@@ -44,7 +44,10 @@ test.each([[['good.yaml']], [['-c', 'good.yaml']]])('feedoo check %j checks it',
 test.each([
   [['runn'], 'feedoo: unknown command runn, did you mean run?\n'],
   [['chek', '-c', 'good.yaml'], 'feedoo: unknown command chek, did you mean check?\n'],
-  [['frobnicate'], 'feedoo: unknown command frobnicate, there are run, check, test, replay, reload, actions, schema, init, state, dead-letters\n'],
+  [
+    ['frobnicate'],
+    'feedoo: unknown command frobnicate, there are run, check, test, replay, reload, actions, schema, init, state, dead-letters\n',
+  ],
   [['-v', 'run'], 'feedoo: the command stands before its options\n'],
   [['good.yaml', '-c', 'bad.yaml'], 'feedoo: there are two configurations, good.yaml and bad.yaml; give one\n'],
   [
