@@ -1,5 +1,6 @@
 // The commit: what inputs sent is safe when every output has it; then positions are saved and the inputs are answered.
 import type { Json, Position } from './action.ts'
+import { addCommitTime, noCommitTimes } from './commit-times.ts'
 import { crashPoint } from './crash-points.ts'
 
 /** Seconds from the first unsafe event to a commit, at most. */
@@ -39,6 +40,8 @@ export interface CommitterOptions {
 
 export class Committer {
   commits = 0
+  /** From the cut to the moment that all is safe. */
+  readonly times = noCommitTimes()
   #committed = performance.now()
   /** Events processed and not yet safe. */
   inFlight = 0
@@ -113,9 +116,11 @@ export class Committer {
   async #commitOnce(): Promise<void> {
     this.#began = performance.now()
     let waiters: Waiter[] = []
+    let cutAt = 0
     try {
       await new Promise<void>((resolve, reject) => {
         this.#options.atBoundary(() => {
+          cutAt = performance.now()
           waiters = this.#waiters
           this.#waiters = []
           this.#options.makeSafe(positionsOf(waiters)).then(resolve, reject)
@@ -129,6 +134,7 @@ export class Committer {
     }
     this.commits++
     this.#committed = performance.now()
+    addCommitTime(this.times, (this.#committed - cutAt) / 1000)
     crashPoint('before_acknowledge')
     for (const waiter of waiters) {
       this.inFlight -= waiter.events

@@ -1,4 +1,5 @@
 // The counters of a pipeline: what each action took, passed by, emitted and failed on, by tag.
+import { addCommitTimes, type CommitTimes, noCommitTimes } from './commit-times.ts'
 
 /** A tag, or `*` for all tags past the bound, to a count of events. */
 export type TagCounts = Record<string, number>
@@ -34,6 +35,7 @@ export interface PipelineStats {
   /** Events emitted by inputs. */
   events: number
   commits: number
+  commit_times: CommitTimes
   /** Events not yet safe. */
   in_flight: number
   /** Times the pipeline failed and was started again. */
@@ -46,7 +48,14 @@ export interface PipelineStats {
   up?: boolean
 }
 
-export const noStats: PipelineStats = { actions: [], events: 0, commits: 0, in_flight: 0, restarts: 0 }
+export const noStats: PipelineStats = {
+  actions: [],
+  events: 0,
+  commits: 0,
+  commit_times: noCommitTimes(),
+  in_flight: 0,
+  restarts: 0,
+}
 
 /** The counters of two lives of one pipeline together. */
 export function addStats(earlier: PipelineStats, now: PipelineStats): PipelineStats {
@@ -57,6 +66,7 @@ export function addStats(earlier: PipelineStats, now: PipelineStats): PipelineSt
     }),
     events: earlier.events + now.events,
     commits: earlier.commits + now.commits,
+    commit_times: addCommitTimes(earlier.commit_times, now.commit_times),
     in_flight: now.in_flight,
     restarts: earlier.restarts + now.restarts,
     ...(now.commit_age === undefined ? {} : { commit_age: now.commit_age }),

@@ -237,6 +237,7 @@ export class Pipeline {
       actions: this.#places.map((place, index) => statsOf(place, index, this.#flow.router)),
       events: this.#events,
       commits: this.#committer.commits,
+      commit_times: this.#committer.times,
       in_flight: this.#committer.inFlight + this.#waiting,
       restarts: 0,
       commit_age: this.#committer.age,

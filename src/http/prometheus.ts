@@ -1,5 +1,6 @@
 // The counters of all pipelines in the text format of Prometheus.
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { type CommitTimes, commitTimeBounds } from '../core/commit-times.ts'
 import { type ActionStats, type PipelineStats, sum } from '../core/metrics.ts'
 
 /** What describes the process itself: measured all the time, so it exists once. */
@@ -77,6 +78,16 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
   }
   const of = { labelNames: ['pipeline'], registers: [registry] }
   const commits = new Counter({ name: 'feedoo_commits_total', help: 'Commits of the pipeline.', ...of })
+  const times = {
+    bucket: new Counter({
+      name: 'feedoo_commit_seconds_bucket',
+      help: 'Commits by the seconds they took, from the cut between two batches to the moment that all is safe.',
+      labelNames: ['pipeline', 'le'],
+      registers: [registry],
+    }),
+    sum: new Counter({ name: 'feedoo_commit_seconds_sum', help: 'Seconds of all commits.', ...of }),
+    count: new Counter({ name: 'feedoo_commit_seconds_count', help: 'Commits measured.', ...of }),
+  }
   const restarts = new Counter({
     name: 'feedoo_pipeline_restarts_total',
     help: 'Times that the pipeline failed and was started again.',
@@ -101,10 +112,28 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
   for (const [pipeline, stats] of Object.entries(pipelines)) {
     if (stats.commit_age !== undefined) age.set({ pipeline }, stats.commit_age)
     waits.set({ pipeline }, stats.trouble === undefined ? 0 : 1)
+    setHistogram(times, pipeline, stats.commit_times)
     commits.inc({ pipeline }, stats.commits)
     restarts.inc({ pipeline }, stats.restarts)
     inFlight.set({ pipeline }, stats.in_flight)
     up.set({ pipeline }, stats.up === false ? 0 : 1)
   }
   return `${await registry.metrics()}\n${await processMetrics.metrics()}`
+}
+
+interface TimesMetric {
+  bucket: Counter
+  sum: Counter
+  count: Counter
+}
+
+/** A histogram whose observations were made in the thread of the pipeline: `prom-client` has none that takes counts. */
+function setHistogram(metric: TimesMetric, pipeline: string, { counts, sum: seconds }: CommitTimes): void {
+  let total = 0
+  for (const [bucket, count] of counts.entries()) {
+    total += count
+    metric.bucket.inc({ pipeline, le: commitTimeBounds[bucket] ?? '+Inf' }, total)
+  }
+  metric.sum.inc({ pipeline }, seconds)
+  metric.count.inc({ pipeline }, total)
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { connect, createServer, Server } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { noCommitTimes } from '../../src/core/commit-times.ts'
 import type { ActionStats, PipelineStats } from '../../src/core/metrics.ts'
 import { type HttpOptions, type StatsSource, startHttp } from '../../src/http/server.ts'
 import { recordingLog } from '../helpers/recording-log.ts'
@@ -13,7 +14,7 @@ function action(overrides: Partial<ActionStats> = {}): ActionStats {
 }
 
 function stats(actions: ActionStats[], overrides: Partial<PipelineStats> = {}): PipelineStats {
-  return { actions, events: 0, commits: 0, in_flight: 0, restarts: 0, ...overrides }
+  return { actions, events: 0, commits: 0, commit_times: noCommitTimes(), in_flight: 0, restarts: 0, ...overrides }
 }
 
 const well: StatsSource = { stats: async () => ({}), health: () => ({ ok: true, reasons: [] }) }
@@ -110,7 +111,11 @@ describe('GET /metrics', () => {
       retries: 7,
     })
     const pipelines = {
-      web: stats([action(), counted], { commits: 8, in_flight: 9 }),
+      web: stats([action(), counted], {
+        commits: 8,
+        commit_times: { counts: [3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1], sum: 12.5 },
+        in_flight: 9,
+      }),
       db: stats([], { up: false }),
     }
     const { url } = await serve({ source: { ...well, stats: async () => pipelines } })
@@ -127,6 +132,10 @@ describe('GET /metrics', () => {
     expect(found.get(`feedoo_output_retries_total${labels}`)).toBe(7)
     expect(found.get('feedoo_events_in_total{pipeline="web",action="a",index="0",kind="filter"}')).toBe(0)
     expect(found.get('feedoo_commits_total{pipeline="web"}')).toBe(8)
+    const within = (bound: string) => found.get(`feedoo_commit_seconds_bucket{pipeline="web",le="${bound}"}`)
+    expect(['0.005', '0.01', '0.025', '10', '+Inf'].map(within)).toEqual([3, 3, 7, 7, 8])
+    expect(found.get('feedoo_commit_seconds_count{pipeline="web"}')).toBe(8)
+    expect(found.get('feedoo_commit_seconds_sum{pipeline="web"}')).toBe(12.5)
     expect(found.get('feedoo_events_in_flight{pipeline="web"}')).toBe(9)
     expect([found.get('feedoo_pipeline_up{pipeline="web"}'), found.get('feedoo_pipeline_up{pipeline="db"}')]).toEqual([
       1, 0,
