@@ -13,7 +13,10 @@ export const crashPoints = [
   'after_acknowledge',
 ] as const
 
-export type CrashPoint = (typeof crashPoints)[number]
+/** Those of inputs that remove what they have read: no other input comes by them. */
+export const removalPoints = ['before_remove', 'after_remove', 'before_drop', 'after_drop'] as const
+
+export type CrashPoint = (typeof crashPoints)[number] | (typeof removalPoints)[number]
 
 const [wanted, times] = (process.env.FEEDOO_CRASH ?? '').split(':')
 let left = Number(times ?? 1)

@@ -1,5 +1,6 @@
 // Removes what was read, when it is safe, and then the tables that are empty.
 import type { Json, Position } from '../action.ts'
+import { crashPoint } from '../crash-points.ts'
 import type { Logger } from '../log.ts'
 import type { Insist } from './reader-away.ts'
 import type { Part } from './reader-lane.ts'
@@ -34,7 +35,9 @@ export class Removals {
       for (const [name, span] of removal) {
         const table = await this.#insist(() => store.table(name))
         if (table === undefined || 'problem' in table) continue
+        crashPoint('before_remove')
         await this.#insist(() => table.removeSpan(span))
+        crashPoint('after_remove')
         tables.add(name)
       }
       this.#done.push(removeKey(batch))
@@ -68,7 +71,11 @@ export class Removals {
   /** Removes what is safe now. */
   async removeSafe(): Promise<void> {
     for (let batch = this.#batches[0]; batch?.safe; batch = this.#batches[0]) {
-      for (const taken of batch.taken) await this.#insist(() => taken.remove())
+      for (const taken of batch.taken) {
+        crashPoint('before_remove')
+        await this.#insist(() => taken.remove())
+        crashPoint('after_remove')
+      }
       this.#batches.shift()
       this.#done.push(batch.key)
     }
@@ -84,8 +91,11 @@ export class Removals {
 
   /** True when the table was empty, and is gone. */
   async drop(table: { name: string; dropIfEmpty(): Promise<boolean> }): Promise<boolean> {
+    crashPoint('before_drop')
     const dropped = await this.#insist(() => table.dropIfEmpty())
-    if (dropped) this.#log.debug({ table: table.name }, 'dropped the empty table')
-    return dropped
+    if (!dropped) return false
+    crashPoint('after_drop')
+    this.#log.debug({ table: table.name }, 'dropped the empty table')
+    return true
   }
 }
