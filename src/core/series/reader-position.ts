@@ -15,6 +15,11 @@ export function removeKey(batch: number): string {
   return `remove:${batch}`
 }
 
+/** That rows of a table were sent which are removed, and with the last of them the table. */
+export function dropKey(table: string): string {
+  return `drop:${table}`
+}
+
 /** What there is to remove of a batch: spans by table, in the order of reading. */
 export type Removal = readonly (readonly [table: string, span: Span])[]
 
@@ -22,21 +27,24 @@ export interface ReaderPosition {
   start: number | undefined
   tables: Map<string, Cursor>
   removals: Map<number, Removal>
+  /** Tables that are dropped if they are empty. */
+  drops: Set<string>
 }
 
 export function readPosition(positions: ReadonlyMap<string, Json>): ReaderPosition {
-  const found: ReaderPosition = { start: undefined, tables: new Map(), removals: new Map() }
+  const found: ReaderPosition = { start: undefined, tables: new Map(), removals: new Map(), drops: new Set() }
   for (const [key, value] of positions) {
     if (key === startKey && typeof value === 'number') found.start = value
     if (key.startsWith('table:')) found.tables.set(key.slice('table:'.length), value)
+    if (key.startsWith('drop:')) found.drops.add(key.slice('drop:'.length))
     if (isRemovalKey(key)) found.removals.set(Number(key.slice('remove:'.length)), readRemoval(value))
   }
   return found
 }
 
-/** Whether an earlier run has left rows to be removed. */
+/** Whether an earlier run has left rows to be removed, or tables to be dropped. */
 export function hasRemovals(positions: ReadonlyMap<string, Json>): boolean {
-  return [...positions.keys()].some(isRemovalKey)
+  return [...positions.keys()].some((key) => isRemovalKey(key) || key.startsWith('drop:'))
 }
 
 function isRemovalKey(key: string): boolean {

@@ -4,7 +4,7 @@ import { crashPoint } from '../crash-points.ts'
 import type { Logger } from '../log.ts'
 import type { Insist } from './reader-away.ts'
 import type { Part } from './reader-lane.ts'
-import { type Removal, removeKey } from './reader-position.ts'
+import { dropKey, type ReaderPosition, removeKey } from './reader-position.ts'
 import type { SeriesStore, Taken } from './store.ts'
 
 interface Batch {
@@ -27,10 +27,9 @@ export class Removals {
     this.#log = log
   }
 
-  /** Removes what an earlier run has sent and was to remove. */
-  async finish(store: SeriesStore, left: ReadonlyMap<number, Removal>): Promise<void> {
-    const tables = new Set<string>()
-    for (const [batch, removal] of left) {
+  /** Removes what an earlier run has sent and was to remove, and drops the tables it has emptied. */
+  async finish(store: SeriesStore, { removals, drops }: ReaderPosition): Promise<void> {
+    for (const [batch, removal] of removals) {
       this.#next = Math.max(this.#next, batch + 1)
       for (const [name, span] of removal) {
         const table = await this.#insist(() => store.table(name))
@@ -38,13 +37,13 @@ export class Removals {
         crashPoint('before_remove')
         await this.#insist(() => table.removeSpan(span))
         crashPoint('after_remove')
-        tables.add(name)
       }
       this.#done.push(removeKey(batch))
     }
-    for (const name of tables) {
+    for (const name of drops) {
       const table = await this.#insist(() => store.table(name))
-      if (table !== undefined && !('problem' in table)) await this.#insist(() => table.dropIfEmpty())
+      if (table !== undefined && !('problem' in table)) await this.drop(table)
+      else this.#done.push(dropKey(name))
     }
   }
 
@@ -53,15 +52,18 @@ export class Removals {
     const key = removeKey(this.#next++)
     const batch: Batch = { key, taken: [], safe: false }
     const removal: Json[] = []
+    const position: Position = { [key]: removal }
     for (const { lane, page, start, end } of parts) {
       const taken = page.take(start, end)
       batch.taken.push(taken)
       removal.push([lane.name, taken.span])
+      // Until it is known whether the table is empty then.
+      if (!lane.sent) position[dropKey(lane.name)] = true
       lane.sent = true
     }
     this.#batches.push(batch)
     return {
-      position: { [key]: removal },
+      position,
       safe: () => {
         batch.safe = true
       },
@@ -93,6 +95,7 @@ export class Removals {
   async drop(table: { name: string; dropIfEmpty(): Promise<boolean> }): Promise<boolean> {
     crashPoint('before_drop')
     const dropped = await this.#insist(() => table.dropIfEmpty())
+    this.#done.push(dropKey(table.name))
     if (!dropped) return false
     crashPoint('after_drop')
     this.#log.debug({ table: table.name }, 'dropped the empty table')

@@ -123,7 +123,7 @@ class SeriesReader {
     if (this.#floor > Number.NEGATIVE_INFINITY && this.#position.start !== this.#floor) {
       void this.#run.emit([], { [startKey]: this.#floor })
     }
-    await this.#removals.finish(this.#options.store, this.#position.removals)
+    await this.#removals.finish(this.#options.store, this.#position)
     await this.#lookForTables()
     if (once) await this.#lookAhead()
     while (!signal.aborted) {
@@ -318,7 +318,8 @@ class SeriesReader {
   /** Waits until all that was sent is safe, and removes it; what came late to these tables is read in the next round. */
   async #settle(): Promise<void> {
     await this.#window.drain()
-    if (!this.#options.remove && this.#position.removals.size === 0) return
+    const { removals, drops } = this.#position
+    if (!this.#options.remove && removals.size === 0 && drops.size === 0) return
     await this.#removals.removeSafe()
     if (this.#options.remove) {
       for (const [name, lane] of this.#lanes) {

@@ -234,6 +234,23 @@ describe('remove', () => {
     await driven.stop()
   })
 
+  it('drops the tables it has emptied also when it is killed at any call in between', async () => {
+    const rows = 'INSERT INTO b VALUES (0, 0); INSERT INTO a VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)'
+    for (let died = true, calls = 1; died; calls++) {
+      const database = testDatabase(`${table} CREATE TABLE b (ts, n); CREATE TABLE c (ts, n); ${rows}`)
+      const driven = reader(database, { remove: true, limits: { batch: 1, page: 1 } })
+      driven.liveFor(calls)
+      await driven.settle()
+      died = driven.dead
+      if (died) driven.start()
+      await driven.settle()
+      const tables = database.db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()
+      expect([calls, tables, numbers(driven.take())]).toEqual([calls, ['c'], [0, 1, 2, 3, 4, 5, 6]])
+      expect(driven.positions.size).toBe(0)
+      await driven.stop()
+    }
+  })
+
   it('does not take a new row for the one it has deleted, whose rowid and time it got', async () => {
     const database = testDatabase(`${table} INSERT INTO a VALUES (1, 1)`)
     const driven = reader(database, { remove: true })
