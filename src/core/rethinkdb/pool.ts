@@ -45,9 +45,10 @@ export interface DedicatedLink {
 export class RethinkPool {
   readonly #options: PoolOptions
   readonly #links = new Set<Link>()
+  /** Aborts with the pool: connections that are being opened end. */
+  readonly #ending = new AbortController()
   #r: R | undefined
   #opening: Promise<Link> | undefined
-  #closed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -94,7 +95,7 @@ export class RethinkPool {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#ending.abort()
     for (const link of this.#links) this.#drop(link)
     await this.#opening?.then(closeLink, () => {})
   }
@@ -115,7 +116,10 @@ export class RethinkPool {
     this.#opening ??= this.#add().finally(() => {
       this.#opening = undefined
     })
-    return best ?? (await this.#opening)
+    if (best === undefined) return this.#opening
+    // Nobody waits for it: it helps those who come later. When it fails, they try again.
+    this.#opening.catch(() => {})
+    return best
   }
 
   async #add(): Promise<Link> {
@@ -126,9 +130,11 @@ export class RethinkPool {
 
   async #open(): Promise<Link> {
     const { host, port, user, password, tls, connectTimeout, codes } = this.#options
-    if (this.#closed) throw new RethinkFailure('away', codes.away, 'the connections are closed')
     const r = await this.#load()
+    if (this.#ending.signal.aborted) throw new RethinkFailure('away', codes.away, 'the connections are closed')
     const end = new AbortController()
+    const stop = () => end.abort()
+    this.#ending.signal.addEventListener('abort', stop)
     const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
     try {
       const socket = { host, port, signal: end.signal }
@@ -147,6 +153,8 @@ export class RethinkPool {
       end.abort()
       const kind = failureKind(cause) === 'login' ? 'login' : 'away'
       throw new RethinkFailure(kind, codes.away, `cannot connect to RethinkDB at ${place}: ${reasonOf(cause)}`, cause)
+    } finally {
+      this.#ending.signal.removeEventListener('abort', stop)
     }
   }
 
