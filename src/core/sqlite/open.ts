@@ -13,19 +13,26 @@ export interface OpenOptions {
    * and who gets SQLITE_BUSY can wait without holding everything up, and try again.
    */
   busyTimeout?: number
+  /** KiB of pages that are kept in memory; SQLite's driver would take 16,000. */
+  cacheKiB?: number
 }
 
 /** Milliseconds. */
 const defaultBusyTimeout = 100
+/** Enough for the upper pages of the tables that are read or written in turn, whose rows come in order as a rule. */
+const defaultCacheKiB = 4000
 
 /** Throws what better-sqlite3 throws: see `sqliteFailure`. */
 export async function openSqlite(path: string, options: OpenOptions = {}): Promise<Connection> {
   const { default: Sqlite } = await import('better-sqlite3')
-  return new Sqlite(path, {
+  const db = new Sqlite(path, {
     readonly: options.readonly ?? false,
     fileMustExist: options.mustExist ?? false,
     timeout: options.busyTimeout ?? defaultBusyTimeout,
   })
+  // It reads nothing of the file: it is no time to find out that this is locked or damaged.
+  db.pragma(`cache_size = -${options.cacheKiB ?? defaultCacheKiB}`)
+  return db
 }
 
 /**

@@ -70,7 +70,7 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
       use((db): SeriesTable | Unreadable | undefined => {
         const layout = layoutOf(db, name, timeKey)
         if (layout === undefined || 'problem' in layout) return layout
-        return new SqliteSeriesTable(name, timeKey, layout, use)
+        return new SqliteSeriesTable(name, timeKey, layout, use, !readonly)
       }),
     close: async () => close(),
   }

@@ -30,15 +30,18 @@ export class SqliteSeriesTable implements SeriesTable {
   readonly advice?: string
   readonly #timeKey: string
   readonly #use: UseConnection
+  /** Rows of its pages may be taken. */
+  readonly #removes: boolean
   #ready: Ready | undefined
   #rowBytes = firstRowBytes
   /** The highest rowid when rows were last looked up. */
   #highest: bigint | undefined
 
-  constructor(name: string, timeKey: string, layout: Layout, use: UseConnection) {
+  constructor(name: string, timeKey: string, layout: Layout, use: UseConnection, removes: boolean) {
     this.name = name
     this.#timeKey = timeKey
     this.#use = use
+    this.#removes = removes
     if (!layout.indexed) {
       const sql = `CREATE INDEX ${quoteIdentifier(`${name}_${timeKey}`)} ON ${quoteIdentifier(name)} (${quoteIdentifier(timeKey)})`
       this.advice = `there is no index on its field ${timeKey}, so that it is searched from beginning to end again and again: ${sql}`
@@ -141,8 +144,7 @@ export class SqliteSeriesTable implements SeriesTable {
       more,
       bytes,
       ...(late > 0 ? { late } : {}),
-      cursor: (index) => placeOf(rows[index] ?? [], layout).map(encodeValue),
-      take: (start, end) => this.#take(rows.slice(start, end), layout),
+      ...(this.#removes ? this.#placesByRow(rows, layout) : placesByColumn(rows, layout)),
     }
   }
 
@@ -153,6 +155,13 @@ export class SqliteSeriesTable implements SeriesTable {
     this.#highest = statements.highestRowid()
     if (before === undefined || after === undefined || this.#highest <= before) return 0
     return statements.countLate(before, this.#highest, after)
+  }
+
+  #placesByRow(rows: readonly Row[], layout: Layout): Pick<SeriesPage, 'cursor' | 'take'> {
+    return {
+      cursor: (index) => placeOf(rows[index] ?? [], layout).map(encodeValue),
+      take: (start, end) => this.#take(rows.slice(start, end), layout),
+    }
   }
 
   #take(rows: readonly Row[], layout: Layout): Taken {
@@ -209,6 +218,17 @@ const emptyPage: SeriesPage = {
   bytes: 0,
   cursor: () => null,
   take: () => ({ span: null, remove: async () => {} }),
+}
+
+/** Without the rows, which would take as much memory as the records. */
+function placesByColumn(rows: readonly Row[], { key }: Layout): Pick<SeriesPage, 'cursor' | 'take'> {
+  const columns = Array.from({ length: 1 + key.length }, (_, column) => rows.map((row) => row[column] ?? null))
+  return {
+    cursor: (index) => columns.map((values) => encodeValue(values[index] ?? null)),
+    take() {
+      throw new TypeError('a file that is open for reading only has rows removed')
+    },
+  }
 }
 
 /** What a row begins with: its time and its key. */
