@@ -28,6 +28,7 @@ export interface InserterOptions {
 
 interface Chunk {
   table: string
+  group: RowGroup
   rows: readonly Row[]
 }
 
@@ -38,14 +39,18 @@ interface Chunk {
 export function createInserter(options: InserterOptions): (groups: Map<string, RowGroup>) => Promise<void> {
   const { pool, tables, database, durability } = options
 
-  async function insert(table: string, rows: readonly Row[]): Promise<void> {
+  /** What is written or refused leaves the group at once: it does not come again when the server goes away for the rest. */
+  async function insert(table: string, group: RowGroup, rows: readonly Row[]): Promise<void> {
     const text = `[${rows.map((row) => row.text).join(',')}]`
     let refused: RethinkFailure
     try {
       const answer = await pool.run((r) =>
         r.db(database).table(table).insert(r.json(text), { conflict: 'replace', durability }),
       )
-      if (answer.errors === 0 && answer.inserted + answer.replaced + answer.unchanged === rows.length) return
+      if (answer.errors === 0 && answer.inserted + answer.replaced + answer.unchanged === rows.length) {
+        group.done(rows)
+        return
+      }
       refused = new RethinkFailure(
         'refused',
         'OUTPUT_REJECTED',
@@ -64,11 +69,12 @@ export function createInserter(options: InserterOptions): (groups: Map<string, R
     const [first] = rows
     if (rows.length === 1 && first !== undefined) {
       reject(first, refused)
+      group.done(rows)
       return
     }
     const half = rows.length >> 1
-    await insert(table, rows.slice(0, half))
-    await insert(table, rows.slice(half))
+    await insert(table, group, rows.slice(0, half))
+    await insert(table, group, rows.slice(half))
   }
 
   /** The rows of a table that the server does not want to make are set aside, and no others. */
@@ -90,14 +96,13 @@ export function createInserter(options: InserterOptions): (groups: Map<string, R
     for (const [table, group] of groups) await ensure(table, group)
     const queue: Chunk[] = []
     for (const [table, group] of groups)
-      for (const rows of chunksOf(group, options.chunkSize)) queue.push({ table, rows })
+      for (const rows of chunksOf(group, options.chunkSize)) queue.push({ table, group, rows })
     let failure: { error: unknown } | undefined
     const work = async () => {
       for (let chunk = queue.shift(); chunk !== undefined && failure === undefined; chunk = queue.shift()) {
-        const { table, rows } = chunk
+        const { table, group, rows } = chunk
         try {
-          await insert(table, rows)
-          groups.get(table)?.done(rows)
+          await insert(table, group, rows)
         } catch (error) {
           failure ??= { error }
         }

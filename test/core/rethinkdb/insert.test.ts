@@ -6,8 +6,9 @@ import { createInserter, RowGroup } from '../../../src/core/rethinkdb/insert.ts'
 import { RethinkPool } from '../../../src/core/rethinkdb/pool.ts'
 import { createTableMaker } from '../../../src/core/rethinkdb/tables.ts'
 import { type Server, servers } from '../../helpers/rethinkdb.ts'
+import { switchProxy } from '../../helpers/switch-proxy.ts'
 
-function inserterFor(server: Server) {
+function inserterFor(server: Server, onRefused: () => void = () => {}) {
   const { ip: host, database, ...rest } = server.params
   const limits = { connections: 2, connectTimeout: 5, queryTimeout: 20 }
   const codes = { away: 'OUTPUT_UNAVAILABLE', refused: 'OUTPUT_REJECTED' } as const
@@ -21,7 +22,10 @@ function inserterFor(server: Server) {
     durability: 'soft',
     chunkSize: 16,
     concurrency: 2,
-    deadLetter: (event, error) => refused.push([event, error]),
+    deadLetter(event, error) {
+      refused.push([event, error])
+      onRefused()
+    },
   })
   return { insert, refused }
 }
@@ -66,5 +70,21 @@ describe.each(servers.map((server) => ({ ...server })))('rows inserted into $tit
     const connection = await server.connect()
     onTestFinished(() => connection.close())
     expect(await r.db(server.params.database).table('log').count().run(connection)).toBe(1)
+  })
+
+  it.skipIf(skipped)('are refused once when the server goes away while they are looked for', async () => {
+    const server = await start()
+    const proxy = await switchProxy(() => server.params.port)
+    const { insert, refused } = inserterFor({ ...server, params: { ...server.params, port: proxy.port } }, () =>
+      proxy.off(),
+    )
+    const groups = new Map([['log', groupOf(['{"id":null}', '{"id":1}', '{"id":2}', '{"id":3}'])]])
+    await expect(insert(groups)).rejects.toThrow(expect.objectContaining({ retriable: true }))
+    await proxy.on()
+    await insert(groups)
+    expect(refused.map(([{ timestamp }]) => timestamp)).toEqual([0])
+    const connection = await server.connect()
+    onTestFinished(() => connection.close())
+    expect(await r.db(server.params.database).table('log').count().run(connection)).toBe(3)
   })
 })
