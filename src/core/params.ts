@@ -33,6 +33,24 @@ export const tagParam = z
 /** A dotted path into a record. */
 export const fieldParam = z.string().min(1).meta({ title: 'field path' })
 
+/** `db_path` of an input. */
+export const inputStateParam = z
+  .string()
+  .min(1)
+  .optional()
+  .describe(
+    'A SQLite file of its own for how far the input has come. Without it, that is kept in `state_dir`, if set, and only there does it agree with the outputs after a crash: with `db_path` alone, the last second may come again.',
+  )
+
+/** `db_path` of an action that has nothing to keep. */
+export const noStateParam = z
+  .string()
+  .min(1)
+  .optional()
+  .describe(
+    'Taken, with a warning, because any action may have it in older configurations; this one keeps nothing in a file of its own.',
+  )
+
 /** What every output takes: the engine's buffer in front of it, and its retries. */
 export const outputParams = {
   match: matchParam,
@@ -86,4 +104,5 @@ export const outputParams = {
     .describe(
       'What happens at `buffer_limit`: `block` lets the inputs wait, `drop_oldest` gives up the oldest events and counts them.',
     ),
+  db_path: noStateParam,
 } as const

@@ -5,7 +5,7 @@ import { FeedooError } from './errors.ts'
 import { assignOwn, type Event, type EventRecord, setOwn } from './event.ts'
 import { compileField } from './field.ts'
 import { createFail, type OnError, onErrorParam } from './on-error.ts'
-import { fieldParam, matchParam } from './params.ts'
+import { fieldParam, matchParam, noStateParam } from './params.ts'
 
 export const parserParams = {
   match: matchParam,
@@ -19,6 +19,7 @@ export const parserParams = {
   on_error: onErrorParam.describe(
     'What happens to an event whose text cannot be parsed. It is counted; `keep` passes it on untouched, `drop` throws it away, `dead_letter` sets it aside with the reason.',
   ),
+  db_path: noStateParam,
 } as const
 
 export interface PlaceParams {

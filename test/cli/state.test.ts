@@ -233,3 +233,19 @@ pipelines:
   expect(daemon.logs().filter(({ level }) => level !== 'info')).toEqual([])
   expect(await linesIn(join(folder, 'out'))).not.toEqual([])
 })
+
+test('an input with a db_path of its own goes on where it was, without state_dir', async () => {
+  const folder = await scratchFolder()
+  const yaml = `pipelines:
+  p:
+    - { name: input_file, tag: t, path_pattern: "{dir}/in.log", from: start, once: true, db_path: "{dir}/in.sqlite" }
+    - { name: output_archive, path_template: "{dir}/out", db_path: "{dir}/out.sqlite" }
+`
+  await writeFile(join(folder, 'in.log'), 'one\ntwo\n')
+  expect(await (await Daemon.start(yaml, folder)).exit()).toBe(0)
+  await writeFile(join(folder, 'in.log'), 'one\ntwo\nthree\n')
+  expect(await (await Daemon.start(yaml, folder)).exit()).toBe(0)
+  const lines = (await readFile(join(folder, 'out'), 'utf8')).trim().split('\n')
+  expect(lines.map((line) => JSON.parse(line).log)).toEqual(['one', 'two', 'three'])
+  expect(await readdir(folder)).not.toContain('out.sqlite')
+})

@@ -5,7 +5,7 @@ import { FeedooError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import { compileField } from '../../core/field.ts'
 import { createFail, onErrorParam } from '../../core/on-error.ts'
-import { fieldParam, matchParam } from '../../core/params.ts'
+import { fieldParam, matchParam, noStateParam } from '../../core/params.ts'
 import { compileStrftime, strftimeParam } from '../../core/time/format.ts'
 import { createDateReader } from '../../core/time/parse-date.ts'
 import { openZone, timezoneParam } from '../../core/time/zone.ts'
@@ -46,6 +46,7 @@ export const filterDate = defineAction({
     on_error: onErrorParam.describe(
       'What becomes of an event whose date is missing or unreadable: it passes on untouched, is dropped, or goes to the dead letters. It is counted in each case.',
     ),
+    db_path: noStateParam,
   }),
   examples: [
     {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { copyWithout } from '../../core/event.ts'
 import { compileField, lastFirst } from '../../core/field.ts'
-import { fieldParam, matchParam } from '../../core/params.ts'
+import { fieldParam, matchParam, noStateParam } from '../../core/params.ts'
 
 export const filterRemoveKeys = defineAction({
   kind: 'filter',
@@ -14,6 +14,7 @@ export const filterRemoveKeys = defineAction({
     keys: z
       .union([fieldParam, z.array(fieldParam).min(1)])
       .describe('The field to remove, or a list of them; dotted paths. What a record does not have is left alone.'),
+    db_path: noStateParam,
   }),
   examples: [
     {

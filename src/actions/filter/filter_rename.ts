@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { cloneValue, copyWithout, type EventRecord, isPlainObject } from '../../core/event.ts'
 import { compileField, lastFirst } from '../../core/field.ts'
-import { fieldParam, matchParam } from '../../core/params.ts'
+import { fieldParam, matchParam, noStateParam } from '../../core/params.ts'
 
 export const filterRename = defineAction({
   kind: 'filter',
@@ -19,6 +19,7 @@ passes on untouched and is counted as an error.`,
       .describe(
         'A map of old name to new name; both are dotted paths. An old name that a record does not have is ignored.',
       ),
+    db_path: noStateParam,
   }),
   examples: [
     {

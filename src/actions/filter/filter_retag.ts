@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import type { Event } from '../../core/event.ts'
 import { compileField } from '../../core/field.ts'
-import { matchParam, tagParam } from '../../core/params.ts'
+import { matchParam, noStateParam, tagParam } from '../../core/params.ts'
 
 /** Characters of a tag, at most. */
 const maxTagLength = 1024
@@ -21,6 +21,7 @@ becomes \`_\`. Only the actions that stand after this one see the new tag.`,
   params: z.strictObject({
     match: matchParam,
     tag: tagParam.describe('The new tag; `{field}` in it is replaced by the value of that field.'),
+    db_path: noStateParam,
   }),
   examples: [
     {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { cloneEvent, type Event } from '../../core/event.ts'
 import { createWindow } from '../../core/in-flight.ts'
-import { tagParam } from '../../core/params.ts'
+import { inputStateParam, tagParam } from '../../core/params.ts'
 
 /** Events sent in one go, at most. */
 const batchSize = 1000
@@ -28,6 +28,7 @@ export const inputDummy = defineAction({
       .default(1)
       .describe('How many times the data is sent. 0 sends nothing; a negative number goes on without end.'),
     rate: z.number().positive().optional().describe('Events a second. Without it, as fast as the pipeline takes them.'),
+    db_path: inputStateParam,
   }),
   examples: [
     {

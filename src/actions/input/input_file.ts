@@ -6,7 +6,7 @@ import { lintPaths } from '../../core/files/lint-paths.ts'
 import { tail } from '../../core/files/tail.ts'
 import { textEncoding } from '../../core/files/text-encoding.ts'
 import type { Search } from '../../core/files/walk.ts'
-import { globParam, tagParam } from '../../core/params.ts'
+import { globParam, inputStateParam, tagParam } from '../../core/params.ts'
 import { compileMatch } from '../../core/tag.ts'
 
 /** Files out of sight whose positions are kept. */
@@ -104,6 +104,7 @@ and its first 64 KiB go to the dead letters.`,
       .max(100_000)
       .default(256)
       .describe('Files held open at a time. Past it, the least recently active ones are closed and take turns.'),
+    db_path: inputStateParam,
   }),
   examples: [
     {

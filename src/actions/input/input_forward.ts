@@ -5,6 +5,7 @@ import { defineAction, type Lint } from '../../core/action.ts'
 import { ForwardServer } from '../../core/forward/forward-server.ts'
 import { isLoopback } from '../../core/loopback.ts'
 import { lintPemFiles } from '../../core/net/pem-files.ts'
+import { inputStateParam } from '../../core/params.ts'
 
 const MiB = 1024 * 1024
 
@@ -163,6 +164,7 @@ const params = z
     frame_timeout: seconds
       .default(60)
       .describe('Seconds from the first byte of a request to its last. Time in which reading stops does not count.'),
+    db_path: inputStateParam,
   })
   .superRefine((it, context) => {
     const mistake = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })

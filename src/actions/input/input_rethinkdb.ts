@@ -1,7 +1,7 @@
 // Reads the tables of a RethinkDB database as time series, once, as they grow, or by their changefeeds.
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
-import { fieldParam } from '../../core/params.ts'
+import { fieldParam, inputStateParam } from '../../core/params.ts'
 import {
   checkConnection,
   connectionParams,
@@ -36,6 +36,7 @@ const params = z
         'After the first read, a changefeed tells of each row that is inserted: it is read at once, also when its time is long past.',
       ),
     ...seriesReaderParams,
+    db_path: inputStateParam,
   })
   .superRefine((value, context) => {
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })

@@ -4,6 +4,7 @@ import { statSync } from 'node:fs'
 import { z } from 'zod'
 import { defineAction } from '../../core/action.ts'
 import { fileReason } from '../../core/file-reason.ts'
+import { inputStateParam } from '../../core/params.ts'
 import { readSeries } from '../../core/series/reader.ts'
 import { seriesReaderOptions, seriesReaderParams } from '../../core/series/reader-params.ts'
 import { hasRemovals } from '../../core/series/reader-position.ts'
@@ -55,6 +56,7 @@ replaced, the input waits: one line in the log when it goes, one when it is back
         'Seconds that a job with `once` waits for a file that is locked or away; then it ends with an error. Without `once` the input waits for ever.',
       ),
     ...seriesReaderParams,
+    db_path: inputStateParam,
   }),
   examples: [
     {

@@ -1,6 +1,6 @@
 // Checks the list of actions that is one pipeline.
 import type { ActionSpec } from '../action.ts'
-import { outputParams } from '../params.ts'
+import { noStateParam, outputParams } from '../params.ts'
 import type { Registry } from '../registry.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import type { Reporter } from './reporter.ts'
@@ -62,8 +62,28 @@ export function checkAction(tree: Tree, scope: ActionScope): CheckedAction | und
   return {
     tree,
     spec,
-    config: { name: spec.name, label: label === '' ? spec.name : label, params: raw, at: placeText(tree.at) },
+    config: {
+      name: spec.name,
+      label: label === '' ? spec.name : label,
+      params: withoutUselessState(raw, tree, spec, reporter),
+      at: placeText(tree.at),
+    },
   }
+}
+
+/** The parameters without the `db_path` of an action that would keep nothing there. */
+function withoutUselessState(
+  raw: Record<string, unknown>,
+  tree: MapTree,
+  { name, kind, params }: ActionSpec,
+  reporter: Reporter,
+): Record<string, unknown> {
+  const entry = tree.entries.get('db_path')
+  if (entry === undefined || params.shape.db_path !== noStateParam) return raw
+  const { db_path: _, ...rest } = raw
+  const hint = kind === 'output' ? 'what an output has to remember is kept in `state_dir`' : 'leave it out'
+  reporter.warn(entry.key, `${name} keeps nothing in a file of its own: this \`db_path\` has no effect`, hint)
+  return rest
 }
 
 function findSpec(tree: MapTree, { registry, pluginFailed, reporter }: ActionScope): ActionSpec | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { actions } from '../../../src/actions/index.ts'
 import { defineAction } from '../../../src/core/action.ts'
 import { dummy, loadText, paramsOf, shown } from './helpers.ts'
 
@@ -127,5 +128,26 @@ describe('an action that no event can reach is reported only when that is sure',
   ])('%s', async (_, lines, warnings) => {
     const { diagnostics } = await loadText(dummy(lines))
     expect(diagnostics.filter(({ severity }) => severity === 'warning')).toHaveLength(warnings)
+  })
+})
+
+describe('db_path', () => {
+  test('is taken by every action, as in configurations of the original', () => {
+    for (const { name, params } of actions) expect(Object.keys(params.shape), name).toContain('db_path')
+  })
+
+  test('has no effect, and a warning, where there is nothing to keep', async () => {
+    const loaded = await loadText(`pipelines:
+  web:
+    - { name: input_dummy, tag: a, db_path: dummy.sqlite }
+    - { name: filter_retag, tag: b, db_path: retag.sqlite }
+    - { name: output_stdout, db_path: out.sqlite }
+`)
+    expect(shown(loaded)).toEqual([
+      '4:37 warning filter_retag keeps nothing in a file of its own: this `db_path` has no effect | leave it out',
+      '5:30 warning output_stdout keeps nothing in a file of its own: this `db_path` has no effect | what an output has to remember is kept in `state_dir`',
+    ])
+    expect(paramsOf(loaded)).toMatchObject([{ db_path: 'dummy.sqlite' }, {}, {}])
+    expect(paramsOf(loaded).slice(1).flatMap(Object.keys)).not.toContain('db_path')
   })
 })
