@@ -39,14 +39,14 @@ export interface SeriesTable {
   readonly advice?: string
   /**
    * The first rows of a range, in order of time: at most `limit`, and fewer when they would take more than about
-   * `bytes`. An empty page when the range is empty, or the table gone.
+   * `bytes`. An empty page, which has no `more`, when the range is empty, or the table gone.
    */
   page(range: Range, limit: number, bytes: number): Promise<SeriesPage>
   /** How many rows there are in a range, about. For the progress of a finite job. */
   count(range: Range): Promise<number>
   /** Unix seconds of the last row, not less than its exact time; undefined for an empty table. */
   last(): Promise<number | undefined>
-  /** Rows whose time field holds no number: they are never read. */
+  /** Rows whose time field holds no finite number: they are never read. */
   timeless(): Promise<number>
   /**
    * Removes what is left of a span that an earlier run has read, and nothing that was inserted since. What cannot be
@@ -64,6 +64,11 @@ export interface Range {
   readonly from: number
   /** Unix seconds, that time included; Infinity for no bound. */
   readonly until: number
+  /**
+   * Keys, as `SeriesPage.key` gave them, of rows that were read and have the very time of `after`. With it, the rows of
+   * that time are those that are not among them, whether they stand before `after` or behind it; without it, those behind.
+   */
+  readonly seen?: readonly Json[] | undefined
 }
 
 export interface SeriesPage {
@@ -80,14 +85,29 @@ export interface SeriesPage {
    * read. Left out by a store that cannot know.
    */
   readonly late?: number
+  /**
+   * The table is another one than that of `after`: it was dropped and made anew. `after` and `seen` were ignored, so that
+   * these are its first rows of the range. The store finds out by what its cursors hold beside time and key.
+   */
+  readonly remade?: true
   cursor(index: number): Cursor
+  /**
+   * Tells the row from others of the same time, small and exact as a cursor. Given by tables whose new rows may stand
+   * before others of their time that were read (random keys): the reader then keeps the keys of the last time, and asks
+   * for that time again, as `Range.seen`. Left out by tables whose keys grow, and by pages that do not stand in the order
+   * of time: these leave alone what was seen.
+   */
+  key?(index: number): Json
   /** The rows from `start` up to `end`, `end` not among them, so that they can be removed. At least one. */
   take(start: number, end: number): Taken
 }
 
-/** Rows to be removed when they are safe. It holds their keys, not the rows. */
+/** Rows to be removed when they are safe. It holds their keys, and digests of what they held, not the rows. */
 export interface Taken {
   readonly span: Span
-  /** Removes exactly these rows, those of them that are still there. May be called again when it has thrown. */
+  /**
+   * Removes exactly these rows: those that are still there and hold what was read. One that was changed meanwhile, or
+   * stands in the place of one, stays, to be read again. May be called again when it has thrown.
+   */
   remove(): Promise<void>
 }
