@@ -6,7 +6,7 @@ import type { SeriesStore, SeriesTable, Unreadable } from '../series/store.ts'
 import { isInternalTable } from './identifiers.ts'
 import { type Connection, isBusy, openSqlite, sqliteFailure } from './open.ts'
 import { layoutOf } from './series-layout.ts'
-import { SqliteSeriesTable } from './series-table.ts'
+import { type FileId, isSameFile, SqliteSeriesTable } from './series-table.ts'
 
 export interface SqliteStoreOptions {
   path: string
@@ -23,12 +23,6 @@ interface Open {
   file: FileId
 }
 
-/** Which file it is, whatever its name. */
-interface FileId {
-  dev: bigint
-  ino: bigint
-}
-
 /** Errors have the code INPUT_UNREADABLE; `retriable` for a file that is missing, locked or damaged. */
 export function createSqliteStore({ path, timeKey, readonly, mustExist }: SqliteStoreOptions): SeriesStore {
   let open: Open | undefined
@@ -40,17 +34,18 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
     db?.close()
   }
 
-  async function connect(): Promise<Connection> {
+  async function connect(): Promise<Open> {
     const file = await identify(path, found || !mustExist)
     found = true
-    if (open !== undefined && !(open.file.ino === file.ino && open.file.dev === file.dev)) close()
+    if (open !== undefined && !isSameFile(open.file, file)) close()
     open ??= { db: await openSqlite(path, { readonly, mustExist: true }), file }
-    return open.db
+    return open
   }
 
-  async function use<T>(work: (db: Connection) => T, known?: Connection): Promise<T> {
+  async function use<T>(work: (db: Connection, file: FileId) => T, known?: Open): Promise<T> {
     try {
-      return work(known ?? open?.db ?? (await connect()))
+      const { db, file } = known ?? open ?? (await connect())
+      return work(db, file)
     } catch (error) {
       // A lock is a matter of time. Anything else that has to do with the file is better met with a new connection.
       const failure = sqliteFailure('INPUT_UNREADABLE', path, error)
@@ -61,10 +56,10 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
 
   return {
     async tables() {
-      const db = await connect().catch((error: unknown) => {
+      const known = await connect().catch((error: unknown) => {
         throw sqliteFailure('INPUT_UNREADABLE', path, error)
       })
-      return use(tableNames, db)
+      return use(tableNames, known)
     },
     table: (name) =>
       use((db): SeriesTable | Unreadable | undefined => {

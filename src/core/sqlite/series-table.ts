@@ -12,12 +12,23 @@ import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type S
 /** Bytes of a row while nothing is known of it. */
 const firstRowBytes = 16 * 1024
 
+/** Which file it is, whatever its name. */
+export interface FileId {
+  dev: bigint
+  ino: bigint
+}
+
+export function isSameFile(a: FileId, b: FileId): boolean {
+  return a.ino === b.ino && a.dev === b.dev
+}
+
 /** Gives the connection to synchronous work, and turns what it throws into a FeedooError. */
-export type UseConnection = <T>(work: (db: Connection) => T) => Promise<T>
+export type UseConnection = <T>(work: (db: Connection, file: FileId) => T) => Promise<T>
 
 /** What goes with one layout of the table, on one connection. */
 interface Ready {
   db: Connection
+  file: FileId
   schemaVersion: number | undefined
   layout: Layout
   statements: Statements
@@ -50,10 +61,10 @@ export class SqliteSeriesTable implements SeriesTable {
 
   page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
     const bounds = boundsOf(range)
-    return this.#use((db) =>
+    return this.#use((db, file) =>
       // One snapshot for all that is asked.
       inSnapshot(db, () => {
-        const ready = this.#prepare(db)
+        const ready = this.#prepare(db, file)
         return ready === undefined ? emptyPage : this.#page(ready, bounds, limit, bytes)
       }),
     )
@@ -88,17 +99,17 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 
   #ask<T>(gone: T, work: (ready: Ready) => T): Promise<T> {
-    return this.#use((db) => {
-      const ready = this.#prepare(db)
+    return this.#use((db, file) => {
+      const ready = this.#prepare(db, file)
       return ready === undefined ? gone : work(ready)
     })
   }
 
   #write<T>(work: (db: Connection, ready: Ready) => T, gone: T): Promise<T> {
-    return this.#use((db) =>
+    return this.#use((db, file) =>
       db
         .transaction(() => {
-          const ready = this.#prepare(db)
+          const ready = this.#prepare(db, file)
           return ready === undefined ? gone : work(db, ready)
         })
         .immediate(),
@@ -106,7 +117,7 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 
   /** The statements for the table as it is now; undefined when it is gone, or has no times any more. */
-  #prepare(db: Connection): Ready | undefined {
+  #prepare(db: Connection, file: FileId): Ready | undefined {
     const schemaVersion = schemaVersionOf(db)
     if (this.#ready?.db === db && this.#ready.schemaVersion === schemaVersion) return this.#ready
     this.#ready = undefined
@@ -114,7 +125,7 @@ export class SqliteSeriesTable implements SeriesTable {
     if (layout === undefined || 'problem' in layout) return undefined
     const statements = statementsOf(db, this.name, layout)
     const build = recordBuilder(layout.columns, 1 + layout.key.length)
-    this.#ready = { db, schemaVersion, layout, statements, build, run: undefined }
+    this.#ready = { db, file, schemaVersion, layout, statements, build, run: undefined }
     return this.#ready
   }
 
@@ -134,6 +145,11 @@ export class SqliteSeriesTable implements SeriesTable {
         ready.run = new KeyRun(statements, bounds, limit)
       }
       rows = ready.run.next(most)
+      if (rows.length === 0 && ready.run.more) {
+        // Somebody else has removed all that was looked up: what is there now is found in this snapshot.
+        ready.run = new KeyRun(statements, bounds, limit)
+        rows = ready.run.next(most)
+      }
       more = ready.run.more
     }
     const { bytes } = measure(rows)
@@ -144,7 +160,7 @@ export class SqliteSeriesTable implements SeriesTable {
       more,
       bytes,
       ...(late > 0 ? { late } : {}),
-      ...(this.#removes ? this.#placesByRow(rows, layout) : placesByColumn(rows, layout)),
+      ...(this.#removes ? this.#placesByRow(rows, ready) : placesByColumn(rows, layout)),
     }
   }
 
@@ -157,18 +173,24 @@ export class SqliteSeriesTable implements SeriesTable {
     return statements.countLate(before, this.#highest, after)
   }
 
-  #placesByRow(rows: readonly Row[], layout: Layout): Pick<SeriesPage, 'cursor' | 'take'> {
+  #placesByRow(rows: readonly Row[], ready: Ready): Pick<SeriesPage, 'cursor' | 'take'> {
     return {
-      cursor: (index) => placeOf(rows[index] ?? [], layout).map(encodeValue),
-      take: (start, end) => this.#take(rows.slice(start, end), layout),
+      cursor: (index) => placeOf(rows[index] ?? [], ready.layout).map(encodeValue),
+      take: (start, end) => this.#take(rows.slice(start, end), ready),
     }
   }
 
-  #take(rows: readonly Row[], layout: Layout): Taken {
+  #take(rows: readonly Row[], { layout, file }: Ready): Taken {
     const places = rows.map((row) => placeOf(row, layout))
+    const digests = rows.map((row) => digestOf([row]))
     const remove = () =>
-      this.#write((_, { statements }) => {
-        for (const place of places) statements.remove(place)
+      this.#write((_, ready) => {
+        // Equal rows in another file were never read.
+        if (!isSameFile(ready.file, file)) return
+        places.forEach((place, index) => {
+          const [row] = ready.statements.rows([place])
+          if (row !== undefined && digestOf([row]) === digests[index]) ready.statements.remove(place)
+        })
       }, undefined)
     return { span: spanOf(rows, layout), remove }
   }
