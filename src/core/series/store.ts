@@ -69,6 +69,8 @@ export interface Range {
    * that time are those that are not among them, whether they stand before `after` or behind it; without it, those behind.
    */
   readonly seen?: readonly Json[] | undefined
+  /** `SeriesPage.identity` of the page that `after` comes from. */
+  readonly identity?: Json | undefined
 }
 
 export interface SeriesPage {
@@ -85,9 +87,11 @@ export interface SeriesPage {
    * read. Left out by a store that cannot know.
    */
   readonly late?: number
+  /** Tells the table from others that have its name, at other times. Saved with the position, so it is small. */
+  readonly identity?: Json
   /**
-   * The table is another one than that of `after`: it was dropped and made anew. `after` and `seen` were ignored, so that
-   * these are its first rows of the range. The store finds out by what its cursors hold beside time and key.
+   * The table is not the one that `Range.identity` says: it was dropped and made anew. `after` and `seen` were ignored, so
+   * that these are its first rows of the range.
    */
   readonly remade?: true
   cursor(index: number): Cursor
