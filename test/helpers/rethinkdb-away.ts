@@ -1,4 +1,4 @@
-// A pipeline that reads or writes a RethinkDB which goes away for a while: stopped, or silent behind a proxy.
+// A pipeline that reads or writes a RethinkDB which goes away for a while: stopped, or out of reach behind a proxy.
 import { existsSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,9 +10,12 @@ import { Daemon, scratchFolder } from './daemon.ts'
 import { type Emulator, startEmulator } from './rethinkdb.ts'
 import { type SwitchProxy, switchProxy } from './switch-proxy.ts'
 
-/** `stopped`: the server's process ends, and another one comes up with its data. `silent`: nothing gets through any more. */
-export type Way = 'stopped' | 'silent'
-export const ways = ['stopped', 'silent'] as const
+/**
+ * `stopped`: the server's process ends, and another one comes up with its data. `silent`: nothing gets through for a
+ * while. `lost`: on the connections that were open then nothing ever does.
+ */
+export type Way = 'stopped' | 'silent' | 'lost'
+export const ways = ['stopped', 'silent', 'lost'] as const
 
 /** What feedoo does with it. */
 export type Use = 'output' | 'input' | 'follow'
@@ -28,8 +31,8 @@ export async function goAway(use: Use, way: Way, seconds: number): Promise<void>
   const reach = { ...site.params, query_timeout: 1, connect_timeout: 1, wait_connection: 5 }
   const daemon = await Daemon.start(use === 'output' ? writes(reach) : reads(reach, use), folder)
   let n = 0
-  const write = async () => {
-    const rows = Array.from({ length: rowsEach }, () => ({ ts: 1_600_000_000 + n, n: n++ }))
+  const write = async (begin = 1_600_000_000) => {
+    const rows = Array.from({ length: rowsEach }, () => ({ ts: begin + n, n: n++ }))
     if (use !== 'output') return site.insert(rows)
     await appendFile(join(folder, 'in.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   }
@@ -43,7 +46,7 @@ export async function goAway(use: Use, way: Way, seconds: number): Promise<void>
 
   await site.goAway(way)
   // While a server is stopped nobody inserts anything.
-  const isReachable = use === 'output' || way === 'silent'
+  const isReachable = use === 'output' || way !== 'stopped'
   if (isReachable) await write()
   await daemon.logged(use === 'output' ? /trying again until it works/ : /the database cannot be read/)
   await delay(seconds * 1000)
@@ -52,6 +55,11 @@ export async function goAway(use: Use, way: Way, seconds: number): Promise<void>
   await daemon.logged(use === 'output' ? /the output takes events again/ : /the database is back/)
   await write()
   await arrived()
+  if (use === 'follow') {
+    // The feeds are there again: nothing else tells of rows whose time is past.
+    await write(1_500_000_000)
+    await arrived()
+  }
 
   daemon.signal('SIGTERM')
   expect(await daemon.exit(), daemon.stderr).toBe(0)
@@ -117,7 +125,7 @@ class Site {
 
   /** The emulator keeps nothing when it ends: what it holds is taken from it when nobody else reaches it any more. */
   async goAway(way: Way): Promise<void> {
-    if (way === 'silent') return this.#proxy.silence()
+    if (way !== 'stopped') return this.#proxy.silence()
     this.#proxy.off()
     this.#saved = await this.#rows.coerceTo('array').run(this.#connection)
     await this.#connection.close()
@@ -127,6 +135,7 @@ class Site {
   /** And is given to the next one before anybody else reaches that. */
   async comeBack(way: Way): Promise<void> {
     if (way === 'silent') return this.#proxy.speak()
+    if (way === 'lost') return this.#proxy.forget()
     await this.#emulator.start()
     this.#connection = await this.#emulator.connect()
     await this.#makeTable()

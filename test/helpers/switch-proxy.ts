@@ -13,6 +13,8 @@ export interface SwitchProxy {
   silence(): void
   /** What was held back passes, and all the rest. */
   speak(): void
+  /** New connections pass again; those there are stay silent for ever, and nobody tells them. */
+  forget(): void
 }
 
 /** Stands before a port of loopback until the test is over; `to` is asked at each connection. */
@@ -57,6 +59,9 @@ export async function switchProxy(to: () => number): Promise<SwitchProxy> {
     speak() {
       silent = false
       for (const socket of open) socket.resume()
+    },
+    forget() {
+      silent = false
     },
   }
   await proxy.on()

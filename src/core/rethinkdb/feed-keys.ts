@@ -16,9 +16,9 @@ export class FeedKeys {
     this.isRunning = true
   }
 
+  /** What was told of is still to be read; what was read will not be told of any more. */
   end(): void {
     this.isRunning = false
-    this.#told.clear()
     this.#read.clear()
   }
 
@@ -30,9 +30,8 @@ export class FeedKeys {
   }
 
   read(keys: readonly string[]): void {
-    if (!this.isRunning) return
     for (const key of keys) {
-      if (this.#told.delete(key)) continue
+      if (this.#told.delete(key) || !this.isRunning) continue
       this.#read.add(key)
       if (this.#read.size > maxKeys) forgetFirst(this.#read)
     }

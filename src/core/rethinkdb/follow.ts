@@ -1,6 +1,7 @@
 // Follows tables by changefeeds: rows are read as soon as they are inserted, and also when their time is long past.
 import type { Clock } from '../clock.ts'
-import type { SeriesPage } from '../series/store.ts'
+import type { Range, SeriesPage } from '../series/store.ts'
+import { RethinkFailure } from './failure.ts'
 import { FeedKeys } from './feed-keys.ts'
 import type { DedicatedLink, RethinkPool } from './pool.ts'
 import { placeSchema } from './rows.ts'
@@ -23,7 +24,8 @@ export interface Following {
  * read by its key. When the feed is lost, it begins again in the same way, from the position of the reader.
  */
 export function followTables(store: RethinkStore, pool: RethinkPool, clock: Clock): Following {
-  const feeds = new Set<FeedKeys>()
+  /** By the connection that they share. */
+  const feeds = new Map<DedicatedLink, Set<FeedKeys>>()
   let link: Promise<DedicatedLink> | undefined
   let wake: (() => void) | undefined
   let isNews = false
@@ -33,29 +35,50 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
     wake?.()
   }
 
-  /** All feeds share a connection; with it they all end. */
-  async function lose(lost: DedicatedLink): Promise<void> {
-    if (link !== undefined && (await link.catch(() => undefined)) === lost) link = undefined
+  /** All feeds share a connection; with it they all end. Whoever comes second has nothing more to do. */
+  function lose(lost: DedicatedLink): void {
+    const ended = feeds.get(lost)
+    if (ended === undefined) return
+    feeds.delete(lost)
+    link = undefined
     lost.close()
-    for (const feed of feeds) feed.end()
-    feeds.clear()
+    for (const feed of ended) feed.end()
     tell()
   }
 
+  /** A call of the reader. When the server does not answer, the feeds begin again: nobody may ever tell their connection. */
+  async function watch<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call
+    } catch (error) {
+      if (error instanceof RethinkFailure && error.kind === 'away') for (const opened of [...feeds.keys()]) lose(opened)
+      throw error
+    }
+  }
+
+  async function open(): Promise<DedicatedLink> {
+    const opened = await pool.dedicated()
+    feeds.set(opened, new Set())
+    return opened
+  }
+
   async function begin(table: RethinkTable, keys: FeedKeys): Promise<void> {
-    link ??= pool.dedicated()
+    link ??= open()
     const opened = await link.catch((error: unknown) => {
       link = undefined
       throw error
     })
     try {
       const feed = await opened.run((r) => table.rows.inserted(r))
+      const shared = feeds.get(opened)
+      // Lost in the meantime: with the next page it begins again.
+      if (shared === undefined) return
       keys.begin()
-      feeds.add(keys)
+      shared.add(keys)
       void listen(feed, keys, opened)
     } catch (error) {
       const failure = pool.failure(error)
-      if (failure.retriable) await lose(opened)
+      if (failure.retriable) lose(opened)
       throw failure
     }
   }
@@ -63,6 +86,8 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
   async function listen(feed: AsyncIterable<unknown>, keys: FeedKeys, opened: DedicatedLink): Promise<void> {
     try {
       for await (const row of feed) {
+        // What was on its way on a lost connection: the feed after it may have told of it, too.
+        if (!feeds.has(opened)) return
         if (!Array.isArray(row) || typeof row[0] !== 'number' || typeof row[1] !== 'string') continue
         keys.told(row[1], row[0])
         tell()
@@ -70,36 +95,39 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
     } catch {
       // Whatever it was: the reader, which reads on, tells when the database is away.
     }
-    await lose(opened)
+    lose(opened)
   }
 
   function follow(table: RethinkTable): RethinkTable {
     const keys = new FeedKeys()
     return {
       ...table,
-      async page(range, limit, bytes) {
-        const late = keys.late(range.after, range.from, Math.min(limit, latePage))
-        if (late.length > 0 && range.after !== undefined) {
-          const page = await table.pageOfKeys(late, range.after)
-          keys.read(late)
-          if (page.times.length > 0) return page
-        }
-        let page = await table.page(range, limit, bytes)
-        if (!page.more && !keys.isRunning) {
-          await begin(table, keys)
-          page = await table.page(range, limit, bytes)
-        }
-        keys.read(keysOf(page))
-        return page
-      },
+      page: (range, limit, bytes) => watch(page(range, limit, bytes)),
+    }
+
+    async function page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
+      const late = keys.late(range.after, range.from, Math.min(limit, latePage))
+      if (late.length > 0 && range.after !== undefined) {
+        const found = await table.pageOfKeys(late, range.after)
+        keys.read(late)
+        if (found.times.length > 0) return found
+      }
+      let found = await table.page(range, limit, bytes)
+      if (!found.more && !keys.isRunning) {
+        await begin(table, keys)
+        found = await table.page(range, limit, bytes)
+      }
+      keys.read(keysOf(found))
+      return found
     }
   }
 
   return {
     store: {
       ...store,
+      tables: () => watch(store.tables()),
       async table(name) {
-        const table = await store.table(name)
+        const table = await watch(store.table(name))
         return table === undefined || 'problem' in table ? table : follow(table)
       },
       async close() {
