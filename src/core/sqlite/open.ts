@@ -19,7 +19,7 @@ export interface OpenOptions {
 
 /** Milliseconds. */
 const defaultBusyTimeout = 100
-/** Enough for the upper pages of the tables that are read or written in turn, whose rows come in order as a rule. */
+/** Enough for the upper pages of the tables that are read in turn, whose rows come in order as a rule. */
 const defaultCacheKiB = 4000
 
 /** Throws what better-sqlite3 throws: see `sqliteFailure`. */

@@ -27,6 +27,8 @@ const inMemory = ':memory:'
 const markKey = 'commit'
 const fileMode = 0o640
 const folderMode = 0o750
+/** For the pages that a batch changes, in a hundred tables and their indexes. */
+const cacheKiB = 8000
 
 interface Refused {
   event: Event
@@ -219,7 +221,7 @@ export class SqliteWriter {
   async #open(): Promise<Connection> {
     const { path, timeColumn, maxColumns } = this.#options
     if (path !== inMemory) makeFile(path)
-    const db = await openSqlite(path)
+    const db = await openSqlite(path, { cacheKiB })
     try {
       // A commit then waits for no disk, and harms no file; `sync` is what waits.
       const mode = db.pragma('journal_mode = WAL', { simple: true })
