@@ -71,5 +71,7 @@ pipelines:
   },
 )
 
-test('SQLite files that are locked for a while are waited for: no row is lost, one line when it goes and one when it is back', () =>
-  lockForAWhile(2))
+test.each([false, true])(
+  'SQLite files that are locked for a while are waited for: no row is lost, one line when it goes and one when it is back; remove: %s',
+  (remove) => lockForAWhile(0, remove),
+)
