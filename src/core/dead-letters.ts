@@ -43,14 +43,35 @@ export function deadLetter(
   }
 }
 
-/** A dead letter as JSON; its `record` becomes `record_text`, how it begins, when it cannot be written. */
+/**
+ * A dead letter that anything can hold: in the place of its `record` there is `record_text`, how that begins. A person
+ * still sees what it was.
+ */
+export function plainLetter(letter: Event): Event {
+  const { record, metadata: _, tag, timestamp, ...rest } = letter.record
+  // What a plugin sends may be anything.
+  const times = { timestamp: Number.isFinite(timestamp) ? timestamp : letter.timestamp }
+  return {
+    tag: String(letter.tag),
+    timestamp: letter.timestamp,
+    record: { ...rest, tag: String(tag), ...times, record_text: beginningOf(record) },
+  }
+}
+
+function beginningOf(record: unknown): string {
+  try {
+    return inspect(record, { depth: 4, customInspect: false }).slice(0, sampleLength)
+  } catch (error) {
+    return `(${messageOf(error)})`
+  }
+}
+
+/** A dead letter as JSON, without its record when that is nested too deep, or too long for a string. */
 function textOf(letter: Event): string {
   try {
     return stringifyJson(letter.record)
   } catch {
-    // Nested too deep, or too long for a string: a person still sees how it began.
-    const { record, metadata: _, ...rest } = letter.record
-    return stringifyJson({ ...rest, record_text: inspect(record, { depth: 4 }).slice(0, sampleLength) })
+    return stringifyJson(plainLetter(letter).record)
   }
 }
 

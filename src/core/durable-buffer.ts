@@ -1,8 +1,12 @@
 // The buffer in front of an output whose target is elsewhere: events are safe in the commit, and are written afterwards.
 import { deserialize, serialize } from 'node:v8'
+import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event, type EventRecord } from './event.ts'
 import type { OutputBuffer } from './output-buffer.ts'
 import type { BufferChange, SavedBatch } from './state/pipeline-state.ts'
+
+/** Levels of lists and maps in an event that the state holds; a main thread reads 1,900, a worker 7,700. */
+const maxDepth = 1000
 
 export interface DurableBufferOptions {
   /** The action's name in the state. */
@@ -23,6 +27,10 @@ export interface DurableBufferOptions {
   wantCommit(): void
   /** Called for events that are given up because there is no room. */
   dropped(events: readonly Event[]): void
+  /** Takes, at a cut, an event that the state cannot hold; may give back what is to be kept in its place. */
+  refused(event: Event, error: FeedooError): Event | undefined
+  /** Called for a batch of an earlier process that cannot be read: it stays where it is. */
+  unreadable(batch: SavedBatch, error: unknown): void
   /** Aborts when the time to drain is over: what the target does not have then stays in the state. */
   giveUp: AbortSignal
   /** Called when the target can never take anything any more. */
@@ -54,7 +62,7 @@ export class DurableBuffer {
     this.#writer = writer
     this.#options = options
     this.#next = options.last + 1
-    for (const { seq, data } of options.left) this.#wait({ seq, bytes: data.length, events: decode(data) })
+    for (const batch of options.left) this.#takeOver(batch)
   }
 
   get failing(): boolean {
@@ -79,13 +87,14 @@ export class DurableBuffer {
     this.#held.push(this.#options.copy ? cloneEvent(event) : event)
   }
 
-  /** At the cut of a commit: what is to be saved with it. Rejects nothing; `committed` follows once it is saved. */
+  /** At the cut of a commit: what is to be saved with it. No event makes it throw. `committed` follows once it is saved. */
   cut(): BufferChange {
     const add: SavedBatch[] = []
     const { bufferSize, action } = this.#options
     for (let from = 0; from < this.#held.length; from += bufferSize) {
-      const events = this.#held.slice(from, from + bufferSize)
-      const data = serialize(events.map(({ tag, timestamp, record, metadata }) => [tag, timestamp, record, metadata]))
+      const batch = encode(this.#held.slice(from, from + bufferSize), this.#options.refused)
+      if (batch === undefined) continue
+      const { events, data } = batch
       const seq = this.#next++
       add.push({ seq, events: events.length, data })
       this.#cut.push({ seq, bytes: data.length, events })
@@ -159,6 +168,17 @@ export class DurableBuffer {
     for (const resume of this.#sleepers.splice(0)) resume()
   }
 
+  #takeOver(saved: SavedBatch): void {
+    let events: Event[]
+    try {
+      events = decode(saved.data)
+    } catch (error) {
+      this.#options.unreadable(saved, error)
+      return
+    }
+    this.#wait({ seq: saved.seq, bytes: saved.data.length, events })
+  }
+
   #wait(batch: Batch): void {
     this.#waiting.push(batch)
     this.#bytes += batch.bytes
@@ -191,7 +211,65 @@ export class DurableBuffer {
   }
 }
 
+interface Encoded {
+  events: readonly Event[]
+  data: Uint8Array
+}
+
+/** The bytes of a batch, without the events that the state cannot hold; undefined when none is left. */
+function encode(events: readonly Event[], refused: DurableBufferOptions['refused']): Encoded | undefined {
+  try {
+    return encodeAll(events)
+  } catch {
+    // One of them is odd: each is tried alone.
+  }
+  const good = events.flatMap((event) => {
+    const reason = oddityOf(event)
+    if (reason === undefined) return event
+    const instead = refused(event, new FeedooError('RECORD_UNWRITABLE', `the state cannot hold the event: ${reason}`))
+    return instead === undefined || oddityOf(instead) !== undefined ? [] : instead
+  })
+  return good.length === 0 ? undefined : encodeAll(good)
+}
+
+/** Why an event cannot be saved. */
+function oddityOf(event: Event): string | undefined {
+  try {
+    encodeAll([event])
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
 type Row = [tag: string, timestamp: number, record: EventRecord, metadata: EventRecord | undefined]
+
+/** Throws for what is nested too deep, and for functions and the like. */
+function encodeAll(events: readonly Event[]): Encoded {
+  for (const { record, metadata } of events) {
+    checkDepth(record, 1)
+    if (metadata !== undefined) checkDepth(metadata, 1)
+  }
+  const rows = events.map(({ tag, timestamp, record, metadata }): Row => [tag, timestamp, record, metadata])
+  return { events, data: serialize(rows) }
+}
+
+/**
+ * V8 writes what it cannot read again: its reader takes more of the stack than its writer, and a process that starts
+ * may have less of it. Throws a RangeError for what is nested deeper, and for what holds itself.
+ */
+function checkDepth(value: object, depth: number): void {
+  if (depth > maxDepth) throw new RangeError(`it is nested more than ${maxDepth} levels deep`)
+  // Of bytes, for-in would name each.
+  if (ArrayBuffer.isView(value)) return
+  if (Array.isArray(value)) for (const item of value) checkItem(item, depth)
+  else if (value instanceof Map || value instanceof Set) for (const item of value) checkItem(item, depth)
+  else for (const key in value) checkItem(value[key as keyof typeof value], depth)
+}
+
+function checkItem(item: unknown, depth: number): void {
+  if (typeof item === 'object' && item !== null) checkDepth(item, depth + 1)
+}
 
 function decode(data: Uint8Array): Event[] {
   return (deserialize(data) as Row[]).map(([tag, timestamp, record, metadata]) =>

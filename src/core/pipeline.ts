@@ -3,7 +3,7 @@ import type { CommonParams, DnsAnswers, Emit, Json, Output, Position } from './a
 import type { Clock } from './clock.ts'
 import { Committer } from './committer.ts'
 import type { ActionConfig, PipelineConfig } from './config/types.ts'
-import { deadLetter, deadLetterFile, deadLetterWarnings } from './dead-letters.ts'
+import { deadLetter, deadLetterFile, deadLetterWarnings, plainLetter } from './dead-letters.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 import { Flow } from './flow.ts'
@@ -127,7 +127,7 @@ export class Pipeline {
     this.#deadLetters = safekeeping.deadLetterBuffer(
       this.#deadLetterOutput,
       // Its own output never refuses for good.
-      { ...deadLetterBuffering, log, reject: () => {}, dropped: () => {} },
+      { ...deadLetterBuffering, log, reject: () => {}, dropped: () => {}, refused: plainLetter },
       options.deadLetters !== undefined,
     )
     const make = (action: ActionConfig, place: number, aside = this.#deadLetterAt(place)) =>
@@ -381,6 +381,10 @@ export class Pipeline {
       dropped: (events) => {
         for (const event of events) countTag(dropped, event.tag, maxTags)
         counters.set('dropped_oldest', (counters.get('dropped_oldest') ?? 0) + events.length)
+      refused: (event, error) => {
+        this.#deadLetter(index, event, error)
+        return undefined
+      },
       },
     }
   }

@@ -3,13 +3,14 @@ import type { Json, Output, Position } from './action.ts'
 import type { ChangedPositions } from './committer.ts'
 import { crashPoint } from './crash-points.ts'
 import { DurableBuffer } from './durable-buffer.ts'
+import { type FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 import type { Handover } from './handover.ts'
 import type { Logger } from './log.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
 import type { EventBuffer, Place } from './place.ts'
 import type { Memory } from './state/memory.ts'
-import type { MemoryChange, PipelineState, StateChange } from './state/pipeline-state.ts'
+import type { MemoryChange, PipelineState, SavedBatch, StateChange } from './state/pipeline-state.ts'
 import type { Timelines } from './timeline.ts'
 
 export interface SafekeepingOptions {
@@ -39,6 +40,8 @@ export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
   whenFull: 'block' | 'drop_oldest'
   /** Called for events that are given up because there is no room. */
   dropped(events: readonly Event[]): void
+  /** Takes an event that the state cannot hold; may give back what is to be kept in its place. */
+  refused(event: Event, error: FeedooError): Event | undefined
 }
 
 /** Milliseconds between two questions whether what was not saved with its commit may be saved now. */
@@ -247,10 +250,12 @@ export class Safekeeping {
     let durable: DurableBuffer | undefined
     const writer = new OutputBuffer(output, { ...params, signal: giveUp, onFailing: () => durable?.wake() })
     if (!state?.isDurable || !afterwards) return writer
-    const { bufferSize, limit, whenFull, copy, dropped } = params
+    const { bufferSize, limit, whenFull, copy, dropped, refused, log } = params
+    const unreadable = ({ seq, events }: SavedBatch, error: unknown) =>
+      log.error({ batch: seq, events, reason: messageOf(error) }, 'a batch in the state cannot be read: it stays there')
     durable = new DurableBuffer(writer, {
       ...{ action: key, id: `${state.id}/${pipeline}/${key}`, left: state.batches(key), last: state.lastBatch(key) },
-      ...{ bufferSize, limit, whenFull, copy, dropped, wantCommit, giveUp, failed },
+      ...{ bufferSize, limit, whenFull, copy, dropped, refused, unreadable, wantCommit, giveUp, failed },
     })
     return durable
   }

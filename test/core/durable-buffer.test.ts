@@ -79,6 +79,7 @@ function make(
     ...{ left: disk.batches, last: disk.last, wantCommit: () => wanted++ },
     dropped: (events) => dropped.push(...numbers(events)),
     failed: (error) => failures.push(error),
+    ...{ refused: () => undefined, unreadable: () => {} },
     ...options,
   })
   return { buffer, dropped, failures, wanted: () => wanted, kill: () => end.abort() }
@@ -284,5 +285,20 @@ test('a target that can never take anything any more is told of', async () => {
   await buffer.settled
   expect(failures).toEqual([gone])
   expect(buffer.left).toBe(1)
+  kill()
+})
+
+test('a batch that cannot be read stays in the state, is told of, and holds up nothing', async () => {
+  const disk = new Disk()
+  const target = new Target()
+  const deep = Buffer.concat([Buffer.from([0xff, 0x0f]), Buffer.from('6f220161'.repeat(20_000), 'hex')])
+  disk.save({ action: 'out', add: [{ seq: 4, events: 1, data: deep }], done: [] })
+  const unreadable: number[] = []
+  const { buffer, kill } = make(target, disk, { unreadable: ({ seq }) => unreadable.push(seq) })
+  buffer.add(event(1))
+  commit(buffer, disk)
+  await buffer.empty(new AbortController().signal)
+  disk.save(buffer.cut())
+  expect([unreadable, target.all, disk.batches.map(({ seq }) => seq)]).toEqual([[4], [1], [4]])
   kill()
 })

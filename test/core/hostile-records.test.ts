@@ -3,13 +3,17 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { ActionSpec } from '../../src/core/action.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import type { Event } from '../../src/core/event.ts'
 import { compileField } from '../../src/core/field.ts'
 import { stringifyJson } from '../../src/core/json.ts'
 import { sum } from '../../src/core/metrics.ts'
+import { openState } from '../../src/core/state/file-state.ts'
 import { filter, output } from '../helpers/actions.ts'
+import { scratchFolder } from '../helpers/daemon.ts'
 import { deadLettersOf } from '../helpers/dead-letters.ts'
-import { hostileNames, hostileRecord } from '../helpers/hostile.ts'
-import { makePipeline } from '../helpers/run-pipeline.ts'
+import { hostileNames, hostileRecord, nested } from '../helpers/hostile.ts'
+import { actionConfig, makePipeline, silent } from '../helpers/run-pipeline.ts'
 
 /** Reads a field and writes the record as JSON, as real filters do. */
 const reader: ActionSpec = filter('reader', () => {
@@ -46,6 +50,75 @@ describe('a pipeline goes on, and the record is passed on or set aside:', () => 
     expect(out).toHaveLength(3 - failed)
     expect(written).toHaveLength(6 - failed - (failedAt[0] ?? 0))
     expect(await letters()).toHaveLength(failed)
+  })
+})
+
+/** What a plugin may send, and whether a state can hold it. */
+const strange: Record<string, { record: Record<string, unknown>; kept: boolean }> = {
+  'maps 900 deep': { record: { log: nested(900, 'map') }, kept: true },
+  'maps 1,100 deep': { record: { log: nested(1100, 'map') }, kept: false },
+  // V8 writes these, and cannot read them again.
+  'maps 2,900 deep': { record: { log: nested(2900, 'map') }, kept: false },
+  'lists 5,000 deep': { record: { log: nested(5000, 'list') }, kept: false },
+  'Maps in Sets, 2,000 deep': { record: { log: mixed(1000) }, kept: false },
+  'a function': { record: { log: () => {} }, kept: false },
+  'a symbol': { record: { log: Symbol('s') }, kept: false },
+  'a getter that throws': {
+    record: Object.defineProperty({}, 'log', {
+      enumerable: true,
+      get() {
+        throw new Error('not now')
+      },
+    }),
+    kept: false,
+  },
+  'an odd way to be shown': {
+    record: {
+      log: () => {},
+      [Symbol.for('nodejs.util.inspect.custom')]() {
+        throw new Error('not for you')
+      },
+    },
+    kept: false,
+  },
+  ...Object.fromEntries(
+    hostileNames.map((name) => [name, { record: hostileRecord(name).record, kept: hostileRecord(name).writable }]),
+  ),
+}
+
+function mixed(levels: number): unknown {
+  let value: unknown = 1
+  for (let i = 0; i < levels; i++) value = new Set([new Map([[1, value]])])
+  return value
+}
+
+describe('a commit saves what waits for a target that is away, or sets it aside:', () => {
+  test.each(Object.keys(strange))('%s', async (name) => {
+    const { record = {}, kept } = strange[name] ?? {}
+    const folder = await scratchFolder()
+    const { letters, options } = await deadLettersOf()
+    const config = { name: 'test', actions: [actionConfig({ name: 'output_keep' })] }
+    const stateOptions = { folder, fsync: 'never' as const, instance: 'this', owner: undefined }
+    const run = async (events: readonly Event[]) => {
+      const state = await openState(config, stateOptions, silent, systemClock)
+      if (state === undefined) throw new Error('it has no state')
+      const { pipeline } = makePipeline([{ name: 'output_keep' }], { ...options, state, extra: [keep] })
+      await pipeline.open()
+      await pipeline.inject(events)
+      await pipeline.run(new AbortController().signal)
+      return pipeline.stats().actions.map((action) => sum(action.dead_letters))
+    }
+    written.length = 0
+    const event = (of: Record<string, unknown>) => ({ tag: 'a', timestamp: 1, record: of })
+    const failed = await run([event({ n: 1 }), event(record), event({ n: 2 })])
+    expect(failed).toEqual([kept ? 0 : 1])
+    expect(written).toHaveLength(kept ? 3 : 2)
+    const told = await letters()
+    expect(told).toHaveLength(kept ? 0 : 1)
+    if (!kept) {
+      expect(told[0]).toMatchObject({ code: 'RECORD_UNWRITABLE', action: 'output_keep', tag: 'a', timestamp: 1 })
+      expect(typeof told[0]?.record_text).toBe('string')
+    }
   })
 })
 

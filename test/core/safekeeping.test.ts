@@ -73,7 +73,7 @@ function make(state: PipelineState, options: Partial<SafekeepingOptions> = {}): 
 
 const buffering: BufferParams = {
   ...{ bufferSize: 10, retryDelay: 0.001, retryMaxDelay: 0.001, copy: false, log: silent },
-  ...{ limit: 1e9, whenFull: 'block', reject: () => {}, dropped: () => {} },
+  ...{ limit: 1e9, whenFull: 'block', reject: () => {}, dropped: () => {}, refused: () => undefined },
 }
 
 /** A promise, and how to keep it. */
