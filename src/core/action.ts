@@ -39,8 +39,11 @@ export interface InputRun {
 }
 
 export interface Input {
-  /** Binds sockets and opens what needs root: called for every action before privileges are given up. */
-  open?(): Promise<void>
+  /**
+   * Binds sockets and opens what needs root: called for every action before privileges are given up. Until all have
+   * come back none runs, in no pipeline. `signal` aborts when the daemon is told to stop: what waits then comes back.
+   */
+  open?(signal?: AbortSignal): Promise<void>
   /** Returns when there is nothing more to read, or soon after `signal` aborts. A throw restarts the pipeline. */
   run(run: InputRun): Promise<void>
   close?(): Promise<void>
@@ -50,7 +53,7 @@ export interface Input {
 export type Filter = EventFilter | BatchFilter
 
 export interface EventFilter {
-  open?(): Promise<void>
+  open?(signal?: AbortSignal): Promise<void>
   /** Takes one event and emits zero to many, synchronously. It may change the event it is given until it emits it. */
   apply(event: Event, emit: Emit): void
   /**
@@ -69,7 +72,7 @@ export interface EventFilter {
 }
 
 export interface BatchFilter {
-  open?(): Promise<void>
+  open?(signal?: AbortSignal): Promise<void>
   /** `result[i]` is what stands in the place of `events[i]`. */
   applyBatch(events: readonly Event[]): Promise<readonly (readonly Event[])[]>
   /** What it remembers across restarts. */
@@ -78,7 +81,7 @@ export interface BatchFilter {
 }
 
 export interface Output {
-  open?(): Promise<void>
+  open?(signal?: AbortSignal): Promise<void>
   /**
    * Called after `open` when the pipeline keeps durable state: `marks` are what `mark` and `intend` gave, as of the last
    * commit. Undoes what was written after it, because its events come again. An output without `mark` and `recover` gets

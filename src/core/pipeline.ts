@@ -174,12 +174,15 @@ export class Pipeline {
     })
   }
 
-  /** Binds sockets and opens files, for every action, before the process may give up its privileges. */
-  async open(): Promise<void> {
+  /**
+   * Binds sockets and opens files, for every action, before the process may give up its privileges. Actions wait for
+   * nothing any more when `signal` aborts.
+   */
+  async open(signal: AbortSignal = this.#giveUp.signal): Promise<void> {
     this.#safekeeping.restore()
     for (const alarms of this.#flow.alarms) alarms.look()
     for (const place of this.#places.keys()) {
-      if (!this.#inputs.at(place)?.isRunning) await this.#safekeeping.open(place)
+      if (!this.#inputs.at(place)?.isRunning) await this.#safekeeping.open(place, signal)
     }
   }
 
@@ -378,13 +381,13 @@ export class Pipeline {
       copy: this.#places.slice(index + 1).some((place) => place.built.kind === 'filter'),
       log: this.#log.child({ action: config.label }),
       reject: (event, error) => this.#deadLetter(index, event, error),
-      dropped: (events) => {
-        for (const event of events) countTag(dropped, event.tag, maxTags)
-        counters.set('dropped_oldest', (counters.get('dropped_oldest') ?? 0) + events.length)
       refused: (event, error) => {
         this.#deadLetter(index, event, error)
         return undefined
       },
+      dropped: (events) => {
+        for (const event of events) countTag(dropped, event.tag, maxTags)
+        counters.set('dropped_oldest', (counters.get('dropped_oldest') ?? 0) + events.length)
       },
     }
   }

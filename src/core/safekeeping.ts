@@ -124,10 +124,10 @@ export class Safekeeping {
   }
 
   /** Opens the target of an action, and undoes what was written to it after the last commit. */
-  async open(place: number): Promise<void> {
+  async open(place: number, signal: AbortSignal): Promise<void> {
     const { keys, state } = this.#options
     const built = this.#places[place]?.built
-    await built?.action.open?.()
+    await built?.action.open?.(signal)
     if (built?.kind === 'output' && state?.isDurable) await built.action.recover?.(state.marks(keys[place] ?? ''))
   }
 

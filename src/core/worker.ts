@@ -91,7 +91,8 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
     const log = createLogger(init.log)
     const progress = throttled((input, done, total) => report({ type: 'progress', input, done, total }))
     const options = { registry, clock: systemClock, log, progress }
-    const open = (wanted: WorkerInit, remains: Remains) => openPipeline(wanted, remains, { ...options, report })
+    const open = (wanted: WorkerInit, remains: Remains) =>
+      openPipeline(wanted, remains, { ...options, report, signal: stop.signal })
     pipeline = await open(init, { inputs: new Map(), handover: init.handover })
     report({ type: 'ready' })
     await mayRun
@@ -115,12 +116,16 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
   }
 }
 
-type OpenOptions = Pick<PipelineOptions, 'registry' | 'clock' | 'log' | 'progress'> & { report(message: Report): void }
+type OpenOptions = Pick<PipelineOptions, 'registry' | 'clock' | 'log' | 'progress'> & {
+  report(message: Report): void
+  /** Aborts when the pipeline is told to stop. */
+  signal: AbortSignal
+}
 
 async function openPipeline(
   init: WorkerInit,
   remains: Remains,
-  { report, ...options }: OpenOptions,
+  { report, signal, ...options }: OpenOptions,
 ): Promise<Pipeline> {
   const { clock, log } = options
   const state = await openState(init.pipeline, init.state, log.child({ pipeline: init.pipeline.name }), clock)
@@ -133,7 +138,7 @@ async function openPipeline(
       savePositions: (input, positions) => report({ type: 'committed', input, positions }),
       ...(state === undefined ? {} : { state }),
     })
-    await pipeline.open()
+    await pipeline.open(signal)
     return pipeline
   } catch (error) {
     state?.close()

@@ -131,7 +131,7 @@ pipelines:
 `
     const daemon = await Daemon.start(yaml, folder)
     expect(await daemon.exit()).toBe(1)
-    expect(daemon.stderr).toMatch(/does not answer; given up after 0\.3 s/)
+    expect(daemon.stderr).toMatch(/cannot connect to RethinkDB at .*; given up after 0\.3 s/)
   })
 })
 

@@ -1,8 +1,9 @@
+import { once } from 'node:events'
 import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Daemon, linesIn, scratchFolder } from '../helpers/daemon.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -34,6 +35,39 @@ test('the default configuration prints its one event and what is sent to it, unt
   await daemon.printed(/^app\[1600000000\]: \{"log":"sent"\}$/m)
   daemon.signal('SIGINT')
   expect(await daemon.exit()).toBe(0)
+})
+
+test('a signal ends it while an output waits for its server, and an input that waits holds up nobody', async () => {
+  const folder = await scratchFolder()
+  let arrived = () => {}
+  const mute = createServer((socket) => {
+    socket.on('error', () => {})
+    arrived()
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void mute.close())
+  await once(mute, 'listening')
+  const connected = new Promise<void>((resolve) => {
+    arrived = resolve
+  })
+  const reach = `port: ${(mute.address() as AddressInfo).port}, wait_connection: 3600, connect_timeout: 3600`
+  const waitsToWrite = await Daemon.start(
+    `pipelines: { p: [{ name: input_dummy, tag: x }, { name: output_rethinkdb, ${reach}, table: log }] }`,
+    folder,
+  )
+  await connected
+  waitsToWrite.signal('SIGTERM')
+  expect(await waitsToWrite.exit()).toBe(0)
+  const waitsToRead = await Daemon.start(
+    `
+pipelines:
+  p: [{ name: input_rethinkdb, ${reach}, tag: log }]
+  q: [{ name: input_dummy, tag: x, data: { log: running } }, { name: output_stdout }]
+`,
+    folder,
+  )
+  await waitsToRead.printed(/running/)
+  waitsToRead.signal('SIGTERM')
+  expect(await waitsToRead.exit()).toBe(0)
 })
 
 test('dpkg.yaml makes one archive file a day with as many events as the log has lines', async () => {

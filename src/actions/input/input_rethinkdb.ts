@@ -8,12 +8,11 @@ import {
   createPool,
   databaseOf,
   lintConnection,
-  waitForServer,
+  tryLogin,
 } from '../../core/rethinkdb/connection-params.ts'
 import { followTables } from '../../core/rethinkdb/follow.ts'
 import { createRethinkStore } from '../../core/rethinkdb/store.ts'
 import { readSeries } from '../../core/series/reader.ts'
-import { gaveUp } from '../../core/series/reader-away.ts'
 import { seriesReaderOptions, seriesReaderParams } from '../../core/series/reader-params.ts'
 
 const params = z
@@ -89,13 +88,10 @@ waits \`wait_connection\` seconds, at the start and later: then the job ends wit
   ],
   lint: lintConnection,
   create(it, context) {
-    const { clock, log } = context
+    const { clock } = context
     const pool = createPool(it, { away: 'INPUT_UNREADABLE', refused: 'INPUT_UNREADABLE' })
     return {
-      async open() {
-        const up = await waitForServer(pool, it.wait_connection, clock, log, it.once)
-        if (!up && it.once) throw gaveUp(new Error(`${it.ip}:${it.port} does not answer`), it.wait_connection)
-      },
+      open: (signal) => tryLogin(pool, clock, signal),
       run(run) {
         const store = createRethinkStore({
           pool,
@@ -103,7 +99,8 @@ waits \`wait_connection\` seconds, at the start and later: then the job ends wit
           timeKey: it.timestamp_index ?? it.time_key ?? 'timestamp',
           createIndex: it.create_index,
         })
-        const options = { ...seriesReaderOptions(it), longestAway: it.once ? it.wait_connection : undefined }
+        const longestAway = it.once ? it.wait_connection : undefined
+        const options = { ...seriesReaderOptions(it), longestAway, startPatience: it.wait_connection }
         if (!it.follow) return readSeries({ ...options, store, context }, run)
         const following = followTables(store, pool, clock)
         return readSeries({ ...options, store: following.store, context: { ...context, clock: following.clock } }, run)

@@ -119,9 +119,7 @@ refuses, goes to the dead letters alone.`,
     let current: Event | undefined
     const idFor = (text: string) => metadataId(current) ?? idOf(current as Event, text)
     return {
-      async open() {
-        await waitForServer(pool, it.wait_connection, clock, log)
-      },
+      open: (signal) => waitForServer(pool, it.wait_connection, clock, log, signal),
       write: createSeriesWriter<RowGroup>({
         table: compileTableName(it.table, tableNameRules),
         timeKey,

@@ -14,6 +14,8 @@ import { namePattern } from './tables.ts'
 /** Milliseconds before the first further try to connect; it doubles, with jitter, up to the longest. */
 const firstDelay = 100
 const longestDelay = 5000
+/** Seconds that an input tries to log in before all pipelines start. */
+const loginTime = 1
 
 const file = z.string().min(1)
 const seconds = z.number().min(0.01).max(86_400)
@@ -44,7 +46,9 @@ export const connectionParams = {
     .min(0)
     .max(86_400)
     .default(30)
-    .describe('Seconds in which the server may come up at start. After them feedoo starts, and goes on trying.'),
+    .describe(
+      'Seconds in which the server may come up at start, before anything is said about it; feedoo goes on trying. An output keeps all pipelines from starting so long, an input does not.',
+    ),
   connect_timeout: seconds.default(10).describe('Seconds for connecting, TLS and the handshake together.'),
   query_timeout: seconds
     .default(60)
@@ -97,32 +101,60 @@ export function createPool(it: ConnectionParams, codes: { away: ErrorCode; refus
 }
 
 /**
- * Waits for the server to come up, `seconds` at most; true when it has. Who has not got it goes on trying, unless this is a
- * finite job, which ends then. Throws a RethinkFailure at once when it does not
- * let us in: time would not help.
+ * Refuses what waiting would not help, as far as that shows within a moment: throws a RethinkFailure when the server does
+ * not let us in.
+ */
+export async function tryLogin(pool: RethinkPool, clock: Clock, signal?: AbortSignal): Promise<void> {
+  const tried = new AbortController()
+  const ends = signal === undefined ? tried.signal : AbortSignal.any([signal, tried.signal])
+  try {
+    await unless(pool.connect(), clock.sleep(loginTime, ends))
+  } catch (error) {
+    if (!isAway(error)) throw error
+  } finally {
+    tried.abort()
+  }
+}
+
+/**
+ * Waits for the server to come up, `seconds` at most, or until `signal` aborts. Who has not got it then goes on trying.
+ * Throws a RethinkFailure at once when it does not let us in: time would not help.
  */
 export async function waitForServer(
   pool: RethinkPool,
   seconds: number,
   clock: Clock,
   log: Logger,
-  isJob = false,
-): Promise<boolean> {
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
   const end = clock.now() + seconds
   for (let delay = firstDelay; ; delay = Math.min(delay * 2, longestDelay)) {
     try {
-      await pool.connect()
-      return true
+      return await unless(pool.connect(), stopped)
     } catch (error) {
-      if (!(error instanceof RethinkFailure) || error.kind !== 'away') throw error
+      if (!isAway(error)) throw error
       const left = end - clock.now()
       if (left <= 0) {
-        if (!isJob) log.warn({ code: error.code }, `${error.message}; trying again until it works`)
-        return false
+        log.warn({ code: error.code }, `${error.message}; trying again until it works`)
+        return
       }
-      await clock.sleep(Math.min(left, (delay * (0.5 + Math.random() / 2)) / 1000))
+      await clock.sleep(Math.min(left, (delay * (0.5 + Math.random() / 2)) / 1000), signal)
+      if (signal.aborted) return
     }
   }
+}
+
+/** Comes back when the connection is there, or the end of the wait for it, which goes on behind. */
+async function unless(connected: Promise<void>, ended: Promise<void>): Promise<void> {
+  await Promise.race([connected, ended])
+}
+
+function isAway(error: unknown): error is RethinkFailure {
+  return error instanceof RethinkFailure && error.kind === 'away'
 }
 
 function pemPathsOf({ ca_file, crt_file, key_file }: ConnectionParams): PemPaths {

@@ -312,6 +312,19 @@ describe('input_rethinkdb', () => {
     },
   )
 
+  it('lets the pipeline start while its server is away, and says nothing when that comes in time', async () => {
+    const server = await startEmulator()
+    await server.stop()
+    const { lines, log } = recordingLog()
+    const run = makePipeline([action(server, { from: 'start', wait_connection: 3600 })], { log })
+    const running = await start(run)
+    await server.start()
+    await fill(server, 'log', [{ id: 'a', ts: 1 }])
+    await until(run.out, 1)
+    await running.stop()
+    expect(lines).toEqual([])
+  })
+
   it.each<[title: string, params: Doc, path: string]>([
     ['once beside follow', { once: true, follow: true }, 'follow'],
     ['both names of the time', { time_key: 'a', timestamp_index: 'a' }, 'time_key'],

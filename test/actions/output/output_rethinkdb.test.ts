@@ -216,6 +216,20 @@ describe('output_rethinkdb', () => {
     expect(ids(await rowsOf(server))).toEqual([1])
   })
 
+  it('does not wait any longer when it is told to stop', async () => {
+    // It takes connections, and says nothing.
+    const mute = createServer((socket) => socket.on('error', () => {}))
+    const port = await listen(mute)
+    const params = { port, wait_connection: 3600, connect_timeout: 3600 }
+    const { pipeline } = makePipeline([{ name: 'output_rethinkdb', ip: '127.0.0.1', table: 'log', ...params }])
+    const stopping = new AbortController()
+    const opened = pipeline.open(stopping.signal)
+    await once(mute, 'connection')
+    stopping.abort()
+    await opened
+    await pipeline.run(stopping.signal)
+  })
+
   it('gives up a connection that does not answer, and sends again', async () => {
     const server = await startEmulator()
     const proxy = await startProxy(server.params.port)
