@@ -1,4 +1,5 @@
 // The buffer in front of an output whose target is elsewhere: events are safe in the commit, and are written afterwards.
+import { randomBytes } from 'node:crypto'
 import { deserialize, serialize } from 'node:v8'
 import { FeedooError, messageOf } from './errors.ts'
 import { cloneEvent, type Event, type EventRecord } from './event.ts'
@@ -11,7 +12,7 @@ const maxDepth = 1000
 export interface DurableBufferOptions {
   /** The action's name in the state. */
   action: string
-  /** In front of the names of its batches: no other buffer has the same. */
+  /** In front of the names of its batches, for people. */
   id: string
   /** Events in one batch, at most. */
   bufferSize: number
@@ -21,7 +22,7 @@ export interface DurableBufferOptions {
   copy: boolean
   /** Left over by the process before this one, oldest first. */
   left: readonly SavedBatch[]
-  /** The highest `seq` that was ever given: a name must not come again. */
+  /** The highest `seq` that was ever given. */
   last: number
   /** Asks for a commit soon: there is something to tell the state. */
   wantCommit(): void
@@ -39,6 +40,7 @@ export interface DurableBufferOptions {
 
 interface Batch {
   seq: number
+  name: string
   bytes: number
   events: readonly Event[]
 }
@@ -54,6 +56,7 @@ export class DurableBuffer {
   #bytes = 0
   #done: number[] = []
   #next: number
+  readonly #prefix: string
   #writing = false
   #settled: Promise<void> = Promise.resolve()
   #sleepers: (() => void)[] = []
@@ -62,6 +65,9 @@ export class DurableBuffer {
     this.#writer = writer
     this.#options = options
     this.#next = options.last + 1
+    // Not the number alone: a state that was put back from a backup counts again from there, and a target that knows the
+    // name of a batch takes it for the one that it has.
+    this.#prefix = `${options.id}/${randomBytes(12).toString('base64url')}`
     for (const batch of options.left) this.#takeOver(batch)
   }
 
@@ -96,8 +102,9 @@ export class DurableBuffer {
       if (batch === undefined) continue
       const { events, data } = batch
       const seq = this.#next++
-      add.push({ seq, events: events.length, data })
-      this.#cut.push({ seq, bytes: data.length, events })
+      const name = `${this.#prefix}/${seq}`
+      add.push({ seq, name, events: events.length, data })
+      this.#cut.push({ seq, name, bytes: data.length, events })
     }
     this.#held = []
     const done = this.#done
@@ -176,7 +183,8 @@ export class DurableBuffer {
       this.#options.unreadable(saved, error)
       return
     }
-    this.#wait({ seq: saved.seq, bytes: saved.data.length, events })
+    const { seq, name, data } = saved
+    this.#wait({ seq, name, bytes: data.length, events })
   }
 
   #wait(batch: Batch): void {
@@ -186,7 +194,7 @@ export class DurableBuffer {
 
   async #write(): Promise<void> {
     for (let batch = this.#waiting[0]; batch !== undefined; batch = this.#waiting[0]) {
-      await this.#writer.send(batch.events, `${this.#options.id}/${batch.seq}`)
+      await this.#writer.send(batch.events, batch.name)
       await this.#writer.makeSafe()
       this.#waiting.shift()
       this.#finish(batch)

@@ -61,7 +61,7 @@ const rule = (bytes: Uint8Array): StateChange => ({
 
 const waiting = (events: number, rows: unknown): StateChange => ({
   ...nothing,
-  buffers: [{ action: 'out', add: [{ seq: 1, events, data: serialize(rows) }], done: [] }],
+  buffers: [{ action: 'out', add: [{ seq: 1, name: 'id/x/1', events, data: serialize(rows) }], done: [] }],
 })
 
 const at = (position: Position): StateChange => ({
@@ -103,7 +103,7 @@ describe('export', () => {
     expect(out).toContain('"record":{"n":18446744073709551616}}\n')
     expect(out).toContain('"record":{"__proto__":1},"metadata":{"id":"x"}}\n')
     expect(await exported(path)).toMatchObject([
-      { type: 'file', file: path, format: 1 },
+      { type: 'file', file: path, format: 2 },
       { type: 'pipeline', pipeline: 'p', commits: 4, configuration: 'c0ffee', last_commit: expect.any(Number) },
       { type: 'position', pipeline: 'p', action: 'in', key: 'file', value: 7 },
       { type: 'mark', pipeline: 'p', action: 'archive', key: '/x', value: { length: 5 } },
@@ -163,7 +163,7 @@ const damages: [string, (path: string) => Promise<void> | void, RegExp][] = [
   ['a file without a table', (path) => change(path, 'DROP TABLE marks'), /no such table: marks/],
   ['a file cut in half', async (path) => truncate(path, 8192), /malformed|damaged/],
   ['a file that begins with something else', (path) => writeFile(path, 'x'.repeat(9000)), /does not begin as/],
-  ['a file of a newer version', (path) => change(path, 'PRAGMA user_version = 2'), /newer version of feedoo/],
+  ['a file of a newer version', (path) => change(path, 'PRAGMA user_version = 99'), /newer version of feedoo/],
 ]
 
 function change(path: string, sql: string): void {
@@ -175,9 +175,9 @@ function change(path: string, sql: string): void {
 describe('check', () => {
   test('finds nothing wrong with a sound file', async () => {
     const path = await stateOf([at({ file: 7 }), rule(segment({ keys: [['eve', 1]] })), twoEvents])
-    expect(await run('check', { file: path })).toEqual({ code: 0, out: `${path}: ok, format 1\n`, err: '' })
+    expect(await run('check', { file: path })).toEqual({ code: 0, out: `${path}: ok, format 2\n`, err: '' })
     const { out } = await run('check', { file: path }, { json: true })
-    expect(JSON.parse(out)).toEqual({ file: path, ok: true, format: 1, problems: [] })
+    expect(JSON.parse(out)).toEqual({ file: path, ok: true, format: 2, problems: [] })
   })
 
   test.each(damages)('says what is wrong with %s', async (_, damage, problem) => {
@@ -212,7 +212,13 @@ test.each(['show', 'export', 'check'] as const)('%s prints nothing that a termin
     ...at({ [evil]: evil }),
     marks: new Map([[evil, { [evil]: evil }]]),
     memories: [{ action: evil, format: evil, segment: segment({ [evil]: [[evil, evil]] }), keep: 1 }],
-    buffers: [{ action: evil, add: [{ seq: 1, events: 1, data: serialize([[evil, 1, { [evil]: evil }]]) }], done: [] }],
+    buffers: [
+      {
+        action: evil,
+        add: [{ seq: 1, name: 'id/x/1', events: 1, data: serialize([[evil, 1, { [evil]: evil }]]) }],
+        done: [],
+      },
+    ],
   }
   const path = await stateOf([hostile], evil)
   if (what === 'check') change(path, "UPDATE segments SET data = x'00'")
@@ -250,7 +256,7 @@ pipelines:
     expect(await daemon.exit()).toBe(0)
     const { code, out } = await run('show', { config })
     expect(code).toBe(0)
-    expect(out.match(/^\S.*: format 1/gm)).toEqual([`${folder}/state/p.sqlite: format 1`, `${folder}/own: format 1`])
+    expect(out.match(/^\S.*: format 2/gm)).toEqual([`${folder}/state/p.sqlite: format 2`, `${folder}/own: format 2`])
     expect(out).toContain('(as it is now)')
     expect(out).toContain('position of input_dummy/input_dummy/1: sent = 1')
     expect(out).toMatch(/keys of filter_frequency\/filter_frequency\/1: keys 1/)

@@ -25,6 +25,8 @@ export interface BufferChange {
 export interface SavedBatch {
   /** Counts up, also from one process to the next. */
   readonly seq: number
+  /** What the target knows the batch by: no other batch, of any state and any time, has the same. */
+  readonly name: string
   readonly events: number
   readonly data: Uint8Array
 }

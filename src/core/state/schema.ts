@@ -35,6 +35,10 @@ export const migrations: readonly string[] = [
    CREATE TABLE timelines (
      pipeline TEXT NOT NULL, name TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (pipeline, name)
    ) STRICT, WITHOUT ROWID;`,
+  // What the target knows a batch by. Until then it was made of the place where it is saved.
+  `ALTER TABLE batches ADD COLUMN name TEXT NOT NULL DEFAULT '';
+   UPDATE batches
+   SET name = (SELECT value FROM meta WHERE key = 'id') || '/' || pipeline || '/' || action || '/' || seq;`,
 ]
 
 /** The format that this version writes, and the newest that it reads; `user_version` in SQLite's words. */

@@ -237,7 +237,9 @@ export class StateFile {
     for (const [action, marks] of change.marks) this.#writeMarks(action, marks)
     for (const { action, add, done } of change.buffers) {
       for (const seq of done) sql.deleteBatch.run(pipeline, action, seq)
-      for (const { seq, events, data } of add) sql.insertBatch.run(pipeline, action, seq, events, crc32(data), data)
+      for (const { seq, name, events, data } of add) {
+        sql.insertBatch.run(pipeline, action, seq, name, events, crc32(data), data)
+      }
       const last = add.at(-1)
       if (last !== undefined) sql.setLastBatch.run(pipeline, action, last.seq)
     }

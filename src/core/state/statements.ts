@@ -19,7 +19,7 @@ export interface Statements {
   deleteSegments: Statement<[action: string, upTo: number]>
   setMark: Statement<[action: string, key: string, json: string]>
   deleteMark: Statement<[action: string, key: string]>
-  insertBatch: Statement<[action: string, seq: number, events: number, crc: number, data: Uint8Array]>
+  insertBatch: Statement<[action: string, seq: number, name: string, events: number, crc: number, data: Uint8Array]>
   deleteBatch: Statement<[action: string, seq: number]>
   setLastBatch: Statement<[action: string, seq: number]>
   setPosition: Statement<[input: string, key: string, json: string]>
@@ -41,7 +41,9 @@ export function prepareStatements(database: Database.Database): Statements {
       .prepare<[string, string], Buffer>('SELECT data FROM segments WHERE pipeline = ? AND action = ? ORDER BY seq')
       .pluck(),
     marks: database.prepare('SELECT key, json FROM marks WHERE pipeline = ? AND action = ?'),
-    batches: database.prepare('SELECT seq, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq'),
+    batches: database.prepare(
+      'SELECT seq, name, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq',
+    ),
     lastBatch: database
       .prepare<[string, string], number>('SELECT seq FROM last_batches WHERE pipeline = ? AND action = ?')
       .pluck(),
@@ -57,7 +59,7 @@ export function prepareStatements(database: Database.Database): Statements {
     setMark: database.prepare('INSERT OR REPLACE INTO marks (pipeline, action, key, json) VALUES (?, ?, ?, ?)'),
     deleteMark: database.prepare('DELETE FROM marks WHERE pipeline = ? AND action = ? AND key = ?'),
     insertBatch: database.prepare(
-      'INSERT INTO batches (pipeline, action, seq, events, crc, data) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO batches (pipeline, action, seq, name, events, crc, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
     deleteBatch: database.prepare('DELETE FROM batches WHERE pipeline = ? AND action = ? AND seq = ?'),
     setLastBatch: database.prepare('INSERT OR REPLACE INTO last_batches (pipeline, action, seq) VALUES (?, ?, ?)'),

@@ -39,7 +39,7 @@ function change(n: number): StateChange {
     marks: new Map([[outputKey, { n }]]),
     positions: new Map([[inputKey, new Map([['n', n]])]]),
     timelines: new Map([['event', { start: 0, now: n }]]),
-    buffers: [{ action: outputKey, add: [{ seq: n, events: 1, data: Buffer.from([n]) }], done: [] }],
+    buffers: [{ action: outputKey, add: [{ seq: n, name: 'id/x/1', events: 1, data: Buffer.from([n]) }], done: [] }],
   }
 }
 

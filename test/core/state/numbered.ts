@@ -12,7 +12,7 @@ export function numbered(n: number): StateChange {
     marks: new Map([['out', { n }]]),
     positions: new Map([['in', new Map([['n', n]])]]),
     timelines: new Map([['event', { start: 0, now: n }]]),
-    buffers: [{ action: 'out', add: [{ seq: n, events: 1, data: segment }], done: [n - 1] }],
+    buffers: [{ action: 'out', add: [{ seq: n, name: 'id/x/1', events: 1, data: segment }], done: [n - 1] }],
   }
 }
 

@@ -4,7 +4,7 @@ import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import type { Json } from '../../../src/core/action.ts'
 import { FeedooError } from '../../../src/core/errors.ts'
-import { applicationId, formatOf, migrate, stateFormat } from '../../../src/core/state/schema.ts'
+import { applicationId, formatOf, migrate, migrations, stateFormat } from '../../../src/core/state/schema.ts'
 import { scratchFolder } from '../../helpers/daemon.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { nothing, openFile, recall, remember } from './opening.ts'
@@ -34,7 +34,7 @@ test('everything of a commit is there when the file is opened again', async () =
       ],
     ]),
     timelines: new Map([['event', { start: 1, now: 2.5 }]]),
-    buffers: [{ action: 'out', add: [{ seq: 1, events: 2, data: Buffer.from('x') }], done: [] }],
+    buffers: [{ action: 'out', add: [{ seq: 1, name: 'id/x/1', events: 2, data: Buffer.from('x') }], done: [] }],
   })
   await first.save(remember('a', 'two', { keep: 9 }))
   first.close()
@@ -57,7 +57,7 @@ test('everything of a commit is there when the file is opened again', async () =
   )
   expect(second.timeline('event')).toEqual({ start: 1, now: 2.5 })
   expect(second.timeline('arrival')).toBeUndefined()
-  expect(second.batches('out')).toEqual([{ seq: 1, events: 2, data: Buffer.from('x') }])
+  expect(second.batches('out')).toEqual([{ seq: 1, name: 'id/x/1', events: 2, data: Buffer.from('x') }])
   second.close()
 })
 
@@ -76,7 +76,7 @@ test('null takes a position or a mark away, and a batch that is done goes; its n
         ]),
       ],
     ]),
-    buffers: [{ action: 'out', add: [{ seq: 1, events: 1, data: Buffer.from('x') }], done: [] }],
+    buffers: [{ action: 'out', add: [{ seq: 1, name: 'id/x/1', events: 1, data: Buffer.from('x') }], done: [] }],
   })
   await file.save({
     ...nothing,
@@ -300,6 +300,20 @@ test('an older format is brought to the newest in one transaction', async () => 
   expect(formatOf(database)).toBe(2)
   expect(database.prepare('SELECT * FROM a').all()).toEqual([{ x: 1, y: 2 }])
   database.close()
+})
+
+test('batches that a file of format 1 holds keep the names that their targets may know', async () => {
+  const path = await statePath()
+  const database = new Database(path)
+  migrate(database, migrations.slice(0, 1))
+  database.pragma(`application_id = ${applicationId}`)
+  database.exec(`INSERT INTO meta VALUES ('id', 'i');
+    INSERT INTO batches (pipeline, action, seq, events, crc, data) VALUES ('p', 'out', 7, 1, 0, x'')`)
+  database.pragma('journal_mode = WAL')
+  database.close()
+  const file = await openFile(path)
+  expect(file.batches('out')).toEqual([{ seq: 7, name: 'i/p/out/7', events: 1, data: Buffer.from('') }])
+  file.close()
 })
 
 test('the kind of the file stands in its header', async () => {

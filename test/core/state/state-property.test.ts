@@ -90,7 +90,7 @@ test('whatever is saved, and whenever it is opened again, a file holds what a pl
           buffers: [
             {
               action: 'out',
-              add: add.map((data, i) => ({ seq: model.last + 1 + i, events: 1, data })),
+              add: add.map((data, i) => ({ seq: model.last + 1 + i, name: 'b', events: 1, data })),
               done: model.batches.slice(0, done).map(({ seq }) => seq),
             },
           ],
