@@ -94,6 +94,11 @@ export interface Output {
    */
   mark?(): Position
   /**
+   * The marks that the next start needs although everything is committed, such as those of an undoing that could not be
+   * done yet: asked after the last commit, at a clean end. All others are dropped then; without this, all.
+   */
+  lastingMarks?(): Position
+  /**
    * Resolves when the target has the events; rejects with an error whose `retriable` says whether the same call
    * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does. `batch` names
    * the events when the pipeline keeps durable state: after a crash the same events come again under the same name.

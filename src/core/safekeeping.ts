@@ -54,6 +54,8 @@ export class Safekeeping {
   #places: readonly Place[] = []
   /** Outputs that are written in the commit, by their name in the state. */
   readonly #direct = new Map<string, OutputBuffer>()
+  /** What is behind them. */
+  readonly #outputs = new Map<string, Output>()
   /** Outputs that are written after the commit, from what it has saved. */
   readonly #buffered: DurableBuffer[] = []
   /** Last of all: what an output refuses during the commit belongs to it. */
@@ -73,7 +75,10 @@ export class Safekeeping {
     const key = this.#options.keys[place] ?? ''
     const buffer = this.#buffer(key, output, params, output.mark === undefined)
     if (buffer instanceof DurableBuffer) this.#buffered.push(buffer)
-    else this.#direct.set(key, buffer)
+    else {
+      this.#direct.set(key, buffer)
+      this.#outputs.set(key, output)
+    }
     return buffer
   }
 
@@ -212,12 +217,13 @@ export class Safekeeping {
 
   /**
    * Everything written is committed, and nothing has to be undone at the next start: whoever writes to the targets until
-   * then, feedoo without this state too, loses nothing by an old mark.
+   * then, feedoo without this state too, loses nothing by an old mark. But for what an output still needs.
    */
   #noMarks(state: PipelineState): StateChange['marks'] {
     const marks = new Map<string, Position>()
-    for (const key of this.#direct.keys()) {
-      marks.set(key, Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null])))
+    for (const [key, output] of this.#outputs) {
+      const none = Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null]))
+      marks.set(key, { ...none, ...output.lastingMarks?.() })
     }
     return marks
   }

@@ -173,3 +173,13 @@ test('at a clean end no marks are left, and what waits for a target that is away
   expect(it.left).toBe(1)
   expect(state.batches('buffered')).toHaveLength(1)
 })
+
+test('at a clean end the marks that an output still needs are left, such as those of a recovery that waits', async () => {
+  const state = new PlainState()
+  state.intend('out', { undo: 7, old: 1 })
+  const it = make(state)
+  it.outputBuffer(0, { write: async () => {}, mark: () => ({}), lastingMarks: () => ({ undo: 7 }) }, buffering)
+  await it.makeSafe(new Map())
+  await it.finish()
+  expect(Object.fromEntries(state.marks('out'))).toEqual({ undo: 7 })
+})
