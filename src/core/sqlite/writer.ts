@@ -79,7 +79,11 @@ export class SqliteWriter {
       try {
         refused = this.#transaction(await this.#connect(), job)
       } catch (cause) {
-        if (!isFaultOfRow(cause)) throw this.#failure(cause)
+        if (!isFaultOfRow(cause)) {
+          // SQLite opens for reading what it may not write, and keeps to that.
+          if (systemCode(cause)?.startsWith('SQLITE_READONLY')) this.close()
+          throw this.#failure(cause)
+        }
         // What failed is the transaction as a whole, as a constraint that is checked at its end: halve it.
         const halves = splitSlices(job)
         if (halves.length > 1) {
@@ -275,10 +279,17 @@ function inodeOf(path: string): bigint | undefined {
   return path === inMemory ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
 }
 
-/** The files beside it get the same mode. */
+/**
+ * The files beside it get the same mode. One that is there is not opened: closing it would let go of all the locks that
+ * this process has on it, those of other outputs, inputs and pipelines too.
+ */
 function makeFile(path: string): void {
   makeFolders(dirname(path), folderMode)
-  closeSync(openSync(path, 'a', fileMode))
+  try {
+    closeSync(openSync(path, 'wx', fileMode))
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+  }
 }
 
 /** A file that is not there has nothing to be synced. */

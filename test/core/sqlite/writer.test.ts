@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -61,6 +61,20 @@ function inFile<Result>(use: (db: Database.Database) => Result): Result {
   }
 }
 
+/** What a process of its own reads; it closes the file at its end. Undefined where there is no `sqlite3` command. */
+function outside(sql: string): string | undefined {
+  return spawnSync('sqlite3', [file, sql], { encoding: 'utf8' }).stdout ?? undefined
+}
+
+/** The locks that this process holds on the file, as the system knows them. */
+function locks(): string[] {
+  const { ino } = statSync(file)
+  const lines = readFileSync('/proc/locks', 'utf8').split('\n')
+  return lines
+    .filter((line) => line.includes(` ${process.pid} `) && line.includes(`:${ino} `))
+    .map((line) => line.replace(/^\d+: /, ''))
+}
+
 const numbers = (table = 't') =>
   inFile((db) => db.prepare(`SELECT n FROM "${table}" ORDER BY rowid`).pluck().all() as number[])
 const count = (table: string) => inFile((db) => db.prepare(`SELECT count(*) FROM "${table}"`).pluck().get())
@@ -80,6 +94,50 @@ test('without durable state nothing is noted', async () => {
   expect(writer.mark()).toEqual({})
   writer.close()
   expect(inFile((db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all())).not.toContain('_feedoo_commits')
+})
+
+test.skipIf(!existsSync('/proc/locks'))(
+  'a file that another output of the process opens stays locked (needs /proc)',
+  async () => {
+    const [one, two] = [await recovered(), await recovered()]
+    await one.write('t', ...upTo(3))
+    const held = locks()
+    expect(held).not.toEqual([])
+    await two.write('u', { n: 0 })
+    expect(locks()).toEqual(held)
+    // Else somebody who looks in takes himself for the last one, and takes the journal away.
+    const read = outside('SELECT count(*) FROM t')
+    await one.write('t', ...upTo(6, 3))
+    if (read !== undefined) expect([read, outside('SELECT count(*) FROM t')]).toEqual(['3\n', '6\n'])
+    one.writer.close()
+    two.writer.close()
+  },
+)
+
+/** Has a file read-only; undefined where this process may not mount. */
+function makeReadonly(path: string): (() => void) | undefined {
+  if (spawnSync('mount', ['--bind', path, path]).status !== 0) return undefined
+  const undo = () => void spawnSync('umount', ['-l', path])
+  if (spawnSync('mount', ['-o', 'remount,bind,ro', path]).status === 0) return undo
+  undo()
+  return undefined
+}
+
+test('a file that cannot be written for a while is written later (needs the right to mount)', async ({ skip }) => {
+  const first = makeWriter()
+  await first.write('t', { n: 0 })
+  first.writer.close()
+  const undo = makeReadonly(file)
+  if (undo === undefined) return skip()
+  const { writer, write } = makeWriter()
+  try {
+    await expect(write('t', { n: 1 })).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
+  } finally {
+    undo()
+  }
+  await write('t', { n: 1 })
+  writer.close()
+  expect(numbers()).toEqual([0, 1])
 })
 
 describe('rows written after the mark are deleted', () => {
