@@ -106,7 +106,15 @@ const params = z
       .max(1_000_000)
       .default(10_000)
       .describe(
-        'Chunk ids that are remembered, with their tag and sender: its hostname in the handshake, else its address. A chunk that is among them is acknowledged and not taken again. 0 remembers none. Fluent Bit makes the id from the content. Such an id is forgotten when the sender goes on, on the same connection, after its acknowledgement; until then, the same content sent once more on purpose (on a second connection, or by another agent under the same hostname or address) counts as the same chunk. A chunk sent again under another hostname or address is taken twice.',
+        'Chunk ids that are remembered of each sender, with their tag; a sender is a hostname in the handshake, else an address. A chunk that is among them is acknowledged and not taken again. 0 remembers none. Fluent Bit makes the id from the content. Such an id is forgotten when the sender goes on, on the same connection, after its acknowledgement; until then, the same content sent once more on purpose (on a second connection, or by another agent under the same hostname or address) counts as the same chunk. A chunk sent again under another hostname or address is taken twice.',
+      ),
+    dedupe_total: z
+      .int()
+      .min(1)
+      .max(10_000_000)
+      .default(200_000)
+      .describe(
+        'Chunk ids that are remembered of all senders together. Beyond that, the senders with the most of them lose their oldest, which is counted as `dedupe_full`. 200,000 take up to 50 MB.',
       ),
     max_frame: z
       .int()
@@ -264,6 +272,7 @@ sends, and hides nothing: on a network that others share, use it with \`tls_enab
         maxOpenBytes: it.queue_bytes,
         tagPrefix: it.tag_prefix,
         dedupeWindow: it.dedupe_window,
+        dedupeTotal: it.dedupe_total,
       },
       clock,
       log,

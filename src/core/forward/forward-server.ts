@@ -27,7 +27,7 @@ export interface ForwardServerOptions {
   maxConnectionsPerAddress: number
   /** Bytes of incomplete requests, of all connections. */
   maxHeldBytes: number
-  intake: Pick<IntakeOptions, 'maxOpen' | 'maxOpenBytes' | 'tagPrefix' | 'dedupeWindow'>
+  intake: Pick<IntakeOptions, 'maxOpen' | 'maxOpenBytes' | 'tagPrefix' | 'dedupeWindow' | 'dedupeTotal'>
   clock: Clock
   log: Logger
   /** Counts refusals and what was passed over, by kind. */

@@ -14,8 +14,10 @@ export interface IntakeOptions {
   /** Bytes that requests and their events may take while they are open. */
   maxOpenBytes: number
   tagPrefix: string
-  /** Ids of chunks that are remembered; 0 remembers none. */
+  /** Ids of chunks that are remembered of one sender; 0 remembers none. */
   dedupeWindow: number
+  /** The same of all senders together. */
+  dedupeTotal: number
   /** Unix seconds. */
   now(): number
   tally: TallyLog
@@ -50,7 +52,10 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#window = new ChunkWindow(options.dedupeWindow, options.run.positions)
+    this.#window = new ChunkWindow(
+      { perSender: options.dedupeWindow, total: options.dedupeTotal },
+      options.run.positions,
+    )
   }
 
   /** True when nothing more is to be read. */
@@ -144,7 +149,10 @@ export class Intake {
     if (answer !== undefined) batch.answers.push(answer)
     if (key !== undefined) {
       batch.position ??= {}
-      this.#window.add(key, batch, batch.position)
+      if (this.#window.add(key, batch, batch.position)) {
+        const total = this.#options.dedupeTotal
+        this.#options.tally.note('dedupe_full', 'warn', `more than ${total} chunk ids: the oldest are forgotten`)
+      }
     }
   }
 

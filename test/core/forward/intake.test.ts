@@ -11,6 +11,7 @@ function slow(limits: Partial<IntakeOptions>) {
     maxOpenBytes: 1_000_000,
     tagPrefix: '',
     dedupeWindow: 10,
+    dedupeTotal: 100,
     now: () => 0,
     tally: { note() {}, close() {} },
     onFull() {},
