@@ -1,5 +1,6 @@
 // One table as the reader goes through it: the page in hand, and the merge of many tables in order of time.
-import type { Cursor, SeriesPage, SeriesTable } from './store.ts'
+import { type Place, unread } from './reader-place.ts'
+import type { SeriesPage, SeriesTable } from './store.ts'
 
 /** Rows of one page that are sent on together. */
 export interface Part {
@@ -14,9 +15,11 @@ export interface Lane {
   readonly tag: string
   readonly table: SeriesTable
   /** Up to where its rows were read by an earlier run. */
-  readonly base: Cursor | undefined
-  /** The last row that is in hand or was sent. */
-  after: Cursor | undefined
+  readonly base: Place
+  /** Up to where its rows are in hand or were sent. */
+  read: Place
+  /** Up to where they were sent, as it is saved. */
+  sentTo: Place
   page: SeriesPage | undefined
   /** The next row of the page. */
   index: number
@@ -24,8 +27,8 @@ export interface Lane {
   sent: boolean
 }
 
-export function createLane(table: SeriesTable, tag: string, base: Cursor | undefined): Lane {
-  return { name: table.name, tag, table, base, after: base, page: undefined, index: 0, sent: false }
+export function createLane(table: SeriesTable, tag: string, base: Place = unread): Lane {
+  return { name: table.name, tag, table, base, read: base, sentTo: base, page: undefined, index: 0, sent: false }
 }
 
 /** The time of its next row; Infinity when it has none in hand. */

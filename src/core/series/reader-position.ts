@@ -1,11 +1,12 @@
 // What the reader saves as its position: where each table stands, and what is read but perhaps not removed yet.
 import type { Json } from '../action.ts'
-import type { Cursor, Span } from './store.ts'
+import { decodePlace, type Place } from './reader-place.ts'
+import type { Span } from './store.ts'
 
 /** The moment from which on rows are read, in Unix seconds. */
 export const startKey = 'start'
 
-/** The last row of a table that was read. */
+/** How far a table was read. */
 export function tableKey(table: string): string {
   return `table:${table}`
 }
@@ -25,7 +26,7 @@ export type Removal = readonly (readonly [table: string, span: Span])[]
 
 export interface ReaderPosition {
   start: number | undefined
-  tables: Map<string, Cursor>
+  tables: Map<string, Place>
   removals: Map<number, Removal>
   /** Tables that are dropped if they are empty. */
   drops: Set<string>
@@ -35,7 +36,8 @@ export function readPosition(positions: ReadonlyMap<string, Json>): ReaderPositi
   const found: ReaderPosition = { start: undefined, tables: new Map(), removals: new Map(), drops: new Set() }
   for (const [key, value] of positions) {
     if (key === startKey && typeof value === 'number') found.start = value
-    if (key.startsWith('table:')) found.tables.set(key.slice('table:'.length), value)
+    const place = key.startsWith('table:') ? decodePlace(value) : undefined
+    if (place !== undefined) found.tables.set(key.slice('table:'.length), place)
     if (key.startsWith('drop:')) found.drops.add(key.slice('drop:'.length))
     if (isRemovalKey(key)) found.removals.set(Number(key.slice('remove:'.length)), readRemoval(value))
   }

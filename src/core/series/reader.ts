@@ -1,13 +1,15 @@
 // Reads the tables of a database as one stream in order of time, follows them as they grow, and may remove what is safe.
 import { setImmediate } from 'node:timers/promises'
-import type { ActionContext, InputRun, Position } from '../action.ts'
+import type { ActionContext, InputRun } from '../action.ts'
 import { type Event, setOwn } from '../event.ts'
 import { createWindow, type Window } from '../in-flight.ts'
-import { createTallyLog, type TallyLog } from '../tally-log.ts'
 import { createInsist, type Insist, Stopped } from './reader-away.ts'
-import { createLane, type Lane, Merge, type Part } from './reader-lane.ts'
-import { type ReaderPosition, readPosition, startKey, tableKey } from './reader-position.ts'
+import { type Lane, Merge, type Part } from './reader-lane.ts'
+import { advance, behind, rowId } from './reader-place.ts'
+import { type ReaderPosition, readPosition, startKey } from './reader-position.ts'
 import { Removals } from './reader-removals.ts'
+import { ReaderReport } from './reader-report.ts'
+import { ReaderTables } from './reader-tables.ts'
 import type { SeriesPage, SeriesStore } from './store.ts'
 
 /** How much is done in one go. */
@@ -27,10 +29,6 @@ const minPage = 10
 /** Rows sent and not yet safe. Big rows count as several. */
 const unsafeRows = 25_000
 const bytesOfARow = 1536
-/** Tables out of sight whose positions are kept. */
-const maxRemembered = 10_000
-/** Seconds between two reports of progress. */
-const progressInterval = 0.2
 /** A look at tables that were found unchanged is followed by a pause of so many times what it took. */
 const pauseFactor = 9
 /** Seconds, the longest of these pauses. */
@@ -58,6 +56,8 @@ export interface SeriesReaderOptions {
   once: boolean
   /** Seconds that the database may be away before reading ends with an error; for ever without it. */
   longestAway?: number | undefined
+  /** Seconds that the database may take to come up before the log tells that it is away. */
+  startPatience?: number | undefined
   /** Seconds between two looks for new rows. */
   refreshInterval: number
   limits?: ReaderLimits
@@ -86,34 +86,45 @@ class SeriesReader {
   readonly #insist: Insist
   readonly #removals: Removals
   readonly #window: Window
-  readonly #lateLog: TallyLog
+  readonly #report: ReaderReport
   readonly #position: ReaderPosition
   /** Unix seconds; older rows are not read. */
   readonly #floor: number
-  readonly #lanes = new Map<string, Lane>()
-  /** Tables that were spoken of in the log. */
-  readonly #told = new Set<string>()
+  readonly #tables: ReaderTables
   #merge = new Merge()
   #until = 0
-  #done = 0
-  #total = 0
-  #toldProgress = Number.NEGATIVE_INFINITY
+  /** Unix seconds of the round: what is later has not come. */
+  #present = 0
 
   constructor(options: SeriesReaderOptions, run: InputRun) {
     const { clock, log } = options.context
     this.#options = options
     this.#run = run
     this.#limits = options.limits ?? defaultLimits
-    this.#insist = createInsist(clock, log, run.signal, options.longestAway)
+    this.#insist = createInsist(clock, log, run.signal, options.longestAway, options.startPatience)
     this.#removals = new Removals(this.#insist, log)
     this.#window = createWindow(unsafeRows)
-    this.#lateLog = createTallyLog(log, clock, () => {})
+    this.#report = new ReaderReport({
+      context: options.context,
+      once: options.once,
+      progress: (done, total) => run.progress(done, total),
+      insist: this.#insist,
+    })
     const position = readPosition(run.positions)
     const start = options.from === 'now' ? clock.now() : Number.NEGATIVE_INFINITY
     // A position without a start is that of a reader which began at the oldest row.
     const going = options.reloadPosition && (position.start !== undefined || position.tables.size > 0)
     this.#floor = going ? (position.start ?? Number.NEGATIVE_INFINITY) : start
-    this.#position = options.reloadPosition ? position : { ...position, tables: new Map() }
+    this.#position = position
+    this.#tables = new ReaderTables(
+      {
+        ...options,
+        emit: (events, position) => run.emit(events, position),
+        insist: this.#insist,
+        report: this.#report,
+      },
+      options.reloadPosition ? position.tables : new Map(),
+    )
   }
 
   async run(): Promise<void> {
@@ -124,7 +135,7 @@ class SeriesReader {
       void this.#run.emit([], { [startKey]: this.#floor })
     }
     await this.#removals.finish(this.#options.store, this.#position)
-    await this.#lookForTables()
+    await this.#tables.look()
     if (once) await this.#lookAhead()
     while (!signal.aborted) {
       const began = context.clock.now()
@@ -133,9 +144,9 @@ class SeriesReader {
       await this.#settle()
       if (once) break
       await context.clock.sleep(Math.max(refreshInterval, pause), signal)
-      if (!signal.aborted) await this.#lookForTables()
+      if (!signal.aborted) await this.#tables.look()
     }
-    if (once && !signal.aborted) this.#run.progress(this.#done, this.#done)
+    if (once && !signal.aborted) this.#report.end()
   }
 
   async close(): Promise<void> {
@@ -145,7 +156,7 @@ class SeriesReader {
         if (!(error instanceof Stopped)) throw error
       })
     } finally {
-      this.#lateLog.close()
+      this.#report.close()
       await this.#options.store.close()
     }
   }
@@ -154,58 +165,14 @@ class SeriesReader {
   async #lookAhead(): Promise<void> {
     const { offset, context } = this.#options
     this.#until = offset > 0 ? context.clock.now() - offset : Number.NEGATIVE_INFINITY
-    for (const { table, base } of this.#lanes.values()) {
+    let total = 0
+    for (const { table, base } of this.#tables.lanes.values()) {
       const last = await this.#insist(() => table.last())
       if (offset === 0 && last !== undefined) this.#until = Math.max(this.#until, last)
-      const range = { after: base, from: this.#floor, until: Number.POSITIVE_INFINITY }
-      this.#total += await this.#insist(() => table.count(range))
+      const range = { after: base.after, from: this.#floor, until: Number.POSITIVE_INFINITY }
+      total += await this.#insist(() => table.count(range))
     }
-    this.#run.progress(0, this.#total)
-  }
-
-  /** New tables, and those that are gone. */
-  async #lookForTables(): Promise<Lane[]> {
-    const { store, matches } = this.#options
-    const names = new Set((await this.#insist(() => store.tables())).filter(matches))
-    for (const [name, lane] of this.#lanes) {
-      if (!names.has(name) && lane.page === undefined && !lane.sent) this.#lanes.delete(name)
-    }
-    for (const name of this.#told) if (!names.has(name)) this.#told.delete(name)
-    const added: Lane[] = []
-    for (const name of names) {
-      if (this.#lanes.has(name)) continue
-      const lane = await this.#open(name)
-      if (lane === undefined) continue
-      this.#lanes.set(name, lane)
-      added.push(lane)
-    }
-    return added
-  }
-
-  async #open(name: string): Promise<Lane | undefined> {
-    const { store, tagOf, context, once } = this.#options
-    const table = await this.#insist(() => store.table(name))
-    if (table === undefined) return undefined
-    const told = this.#told.has(name)
-    this.#told.add(name)
-    if ('problem' in table) {
-      if (told) return undefined
-      context.count('unread_tables', 1)
-      context.log.warn({ table: name }, `the table ${name} is not read: ${table.problem}`)
-      return undefined
-    }
-    if (!told && table.advice !== undefined) context.log.info({ table: name }, `the table ${name}: ${table.advice}`)
-    if (!told && (once || table.advice === undefined)) {
-      const rows = await this.#insist(() => table.timeless())
-      if (rows > 0) {
-        context.count('rows_without_time', rows)
-        context.log.warn(
-          { table: name, rows },
-          `the table ${name} has rows whose time is not a number; they are not read`,
-        )
-      }
-    }
-    return createLane(table, tagOf(name), this.#position.tables.get(name))
+    this.#report.begin(total)
   }
 
   /** Sends all rows up to a time. Returns how many. */
@@ -214,19 +181,20 @@ class SeriesReader {
     let sent = 0
     let windowEnd: number | undefined
     this.#until = until
+    this.#present = this.#options.context.clock.now()
     this.#merge = new Merge()
-    for (const lane of this.#lanes.values()) await this.#fill(lane)
+    for (const lane of this.#tables.lanes.values()) await this.#fill(lane)
     while (!this.#run.signal.aborted) {
       const events = await this.#sendBatch()
       const last = events.at(-1)
       if (last === undefined) break
       sent += events.length
-      this.#tell(events.length)
+      this.#report.sent(events.length)
       await this.#removals.removeSafe()
       windowEnd ??= (events[0]?.timestamp ?? 0) + window
       if (last.timestamp >= windowEnd && !this.#options.once) {
         windowEnd = last.timestamp + window
-        for (const lane of await this.#lookForTables()) await this.#fill(lane)
+        for (const lane of await this.#tables.look()) await this.#fill(lane)
       }
       // Reading and sending may never have to wait for anything: let others have their turn.
       await setImmediate()
@@ -236,17 +204,21 @@ class SeriesReader {
 
   /** Gets the lane's next page and lets it take part again, if there are more rows. */
   async #fill(lane: Lane): Promise<void> {
-    const lanes = this.#lanes.size
+    const lanes = this.#tables.lanes.size
     const limit = Math.min(this.#limits.page, Math.max(minPage, Math.floor(pageRows / lanes)))
-    const range = { after: lane.after, from: this.#floor, until: this.#until }
+    const range = { ...behind(lane.read), from: this.#floor, until: this.#until }
     const page = await this.#insist(() => lane.table.page(range, limit, Math.floor(pageBytes / lanes)))
-    this.#countLate(page.late ?? 0, lane)
+    // Rows that come late are read all the same when those before them have been removed.
+    if (page.late !== undefined && page.late > 0 && !this.#options.remove) this.#report.late(lane.name, page.late)
+    const into = page.remade ? this.#tables.beginAnew(lane) : lane
     const rows = page.times.length
-    lane.page = rows > 0 ? page : undefined
-    lane.index = 0
+    into.page = rows > 0 ? page : undefined
+    into.index = 0
     if (rows === 0) return
-    lane.after = page.cursor(rows - 1)
-    this.#merge.add(lane)
+    into.read = advance(into.read, page, 0, rows, Number.POSITIVE_INFINITY)
+    const isCrowded = page.key !== undefined && into.read.seen === undefined
+    if (isCrowded && !page.more && !this.#options.remove) this.#report.crowded(lane.name)
+    this.#merge.add(into)
   }
 
   async #sendBatch(): Promise<readonly Event[]> {
@@ -260,7 +232,9 @@ class SeriesReader {
       if (lane === undefined || page === undefined) break
       const start = lane.index
       const end = Math.min(this.#merge.endOfRun(lane), start + batchSize - events.length)
+      const read = lane.base.ahead
       for (let i = start; i < end; i++) {
+        if (read.size > 0 && read.has(rowId(page, i))) continue
         const record = page.records[i] ?? {}
         if (tableField !== undefined) setOwn(record, tableField, lane.name)
         events.push({ tag: lane.tag, timestamp: page.times[i] ?? 0, record })
@@ -283,36 +257,17 @@ class SeriesReader {
     for (const { lane, page, start, end } of parts) {
       const bytes = (page.bytes / page.times.length) * (end - start)
       weight += Math.max(0, bytes / bytesOfARow - (end - start))
-      if (!this.#options.remove) setOwn(position, tableKey(lane.name), this.#remember(lane.name, page.cursor(end - 1)))
+      if (this.#options.remove) continue
+      lane.sentTo = advance(lane.sentTo, page, start, end, this.#present)
+      this.#tables.save(position, lane)
     }
-    if (!this.#options.remove) {
-      this.#forget(position)
-      return this.#window.add(this.#run.emit(events, position), weight)
-    }
+    if (!this.#options.remove) return this.#window.add(this.#run.emit(events, position), weight)
     const removal = this.#removals.add(parts)
     const safe = this.#run.emit(events, { ...position, ...removal.position })
     return this.#window.add(
       safe.then(() => removal.safe()),
       weight,
     )
-  }
-
-  #remember<Cursor extends Position[string]>(table: string, cursor: Cursor): Cursor {
-    // At the end of the map: the first ones are those that were not read for the longest time.
-    this.#position.tables.delete(table)
-    this.#position.tables.set(table, cursor)
-    return cursor
-  }
-
-  #forget(position: Position): void {
-    const { tables } = this.#position
-    if (tables.size - this.#lanes.size <= maxRemembered) return
-    for (const name of tables.keys()) {
-      if (this.#lanes.has(name)) continue
-      tables.delete(name)
-      position[tableKey(name)] = null
-      if (tables.size - this.#lanes.size <= maxRemembered) return
-    }
   }
 
   /** Waits until all that was sent is safe, and removes it; what came late to these tables is read in the next round. */
@@ -322,33 +277,14 @@ class SeriesReader {
     if (!this.#options.remove && removals.size === 0 && drops.size === 0) return
     await this.#removals.removeSafe()
     if (this.#options.remove) {
-      for (const [name, lane] of this.#lanes) {
-        if (lane.sent && (await this.#removals.drop(lane.table))) this.#lanes.delete(name)
+      for (const [name, lane] of this.#tables.lanes) {
+        if (lane.sent && (await this.#removals.drop(lane.table))) this.#tables.dropped(name)
         lane.sent = false
-        lane.after = lane.base
+        lane.read = lane.base
         lane.page = undefined
       }
     }
     const done = this.#removals.takeDone()
     if (Object.keys(done).length > 0) void this.#run.emit([], done)
-  }
-
-  /** Rows that come late are read all the same when those before them have been removed. */
-  #countLate(rows: number, { name }: Lane): void {
-    if (rows === 0 || this.#options.remove) return
-    this.#options.context.count('late_rows', rows)
-    this.#lateLog.note('late_rows', 'warn', 'rows came too late to be read; a higher offset would wait for them', {
-      table: name,
-      rows,
-    })
-  }
-
-  #tell(events: number): void {
-    if (!this.#options.once) return
-    this.#done += events
-    const now = this.#options.context.clock.now()
-    if (now - this.#toldProgress < progressInterval) return
-    this.#toldProgress = now
-    this.#run.progress(this.#done, Math.max(this.#done, this.#total))
   }
 }

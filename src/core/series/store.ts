@@ -67,6 +67,7 @@ export interface Range {
   /**
    * Keys, as `SeriesPage.key` gave them, of rows that were read and have the very time of `after`. With it, the rows of
    * that time are those that are not among them, whether they stand before `after` or behind it; without it, those behind.
+   * Rows that stand before `after` come in a page of their own, whose cursors are all `after` and which has `more`.
    */
   readonly seen?: readonly Json[] | undefined
   /** `SeriesPage.identity` of the page that `after` comes from. */

@@ -13,13 +13,16 @@ export interface Bounds {
   until: number
   /** Time and key of the row before the first. */
   after: readonly SqlValue[] | undefined
+  /** As JSON. */
+  seen?: ReadonlySet<string> | undefined
 }
 
-export function boundsOf({ from, until, after }: Range): Bounds {
+export function boundsOf({ from, until, after, seen }: Range): Bounds {
   return {
     from: Math.max(from, -Number.MAX_VALUE),
     until: Math.min(until, Number.MAX_VALUE),
     after: after === undefined ? undefined : decodeValues(after),
+    ...(seen === undefined ? {} : { seen: new Set(seen.map((key) => JSON.stringify(key))) }),
   }
 }
 
@@ -28,6 +31,8 @@ export interface Statements {
   page(bounds: Bounds, limit: number): readonly Row[]
   /** Times and keys only. */
   keys(bounds: Bounds, limit: number): readonly Row[]
+  /** Places of rows of the very time of `after`, up to its key and with it. */
+  placesBefore(after: readonly SqlValue[], limit: number): readonly Row[]
   /** The rows at these places, those that are still there. */
   rows(places: readonly (readonly SqlValue[])[]): readonly Row[]
   count(bounds: Bounds): number
@@ -35,6 +40,10 @@ export interface Statements {
   timeless(): number
   isEmpty(): boolean
   highestRowid(): bigint
+  /** Whether a row has this time. */
+  hasTime(time: SqlValue): boolean
+  /** The time of the row of this key; undefined when there is none. */
+  timeOf(key: readonly SqlValue[]): SqlValue | undefined
   /** Rows with a rowid above `low`, up to `high`, that stand at or before `after`. */
   countLate(low: bigint, high: bigint, after: readonly SqlValue[]): number
   remove(place: readonly SqlValue[]): void
@@ -54,7 +63,8 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
   const keys = key.join(', ')
   const marks = key.map(() => '?').join(', ')
   const all = [place, ...columns.map((name) => `t.${quoteIdentifier(name)}`)].join(', ')
-  const at = `${time} = ? AND ${key.map((part) => `${part} = ?`).join(' AND ')}`
+  const isKey = key.map((part) => `${part} = ?`).join(' AND ')
+  const at = `${time} = ? AND ${isKey}`
   const inSpan = `(${place}) >= (?, ${marks}) AND (${place}) <= (?, ${marks})`
   const inIds = `${inSpan} AND ${key[0]} BETWEEN ? AND ?`
   const prepared = new Map<string, Statement<unknown[], unknown>>()
@@ -119,6 +129,13 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
       const behind = `(${place}) > (?, ${marks}) AND ${time} >= ? AND ${time} <= ?`
       return read(`SELECT ${place} ${from} WHERE ${behind} ORDER BY ${place} LIMIT ?`, ...after, low, until, limit)
     },
+    placesBefore: ([start, ...rest], limit) =>
+      read(
+        `SELECT ${place} ${from} WHERE ${time} = ? AND (${keys}) <= (${marks}) ORDER BY ${keys} LIMIT ?`,
+        start,
+        ...rest,
+        limit,
+      ),
     rows(places) {
       return exactly(statement(`SELECT ${all} ${from} WHERE ${at}`), (reading) => {
         const found: Row[] = []
@@ -144,14 +161,18 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
       if (last === undefined) return undefined
       return typeof last === 'bigint' ? Number(last) + floatStep : Number(last)
     },
-    // Text and bytes come after all numbers. Two conditions, each of which an index can answer.
+    // Text and bytes come after all numbers, as infinity does. Conditions that an index can answer, each of them.
     timeless: () =>
-      number(`SELECT count(*) ${from} WHERE ${time} IS NULL`) + number(`SELECT count(*) ${from} WHERE ${time} >= ''`),
+      number(`SELECT count(*) ${from} WHERE ${time} IS NULL`) +
+      number(`SELECT count(*) ${from} WHERE ${time} > ?`, Number.MAX_VALUE) +
+      number(`SELECT count(*) ${from} WHERE ${time} < ?`, -Number.MAX_VALUE),
     isEmpty: () => read(`SELECT 1 ${from} LIMIT 1`).length === 0,
     highestRowid() {
       const [row] = statement(`SELECT max(${keys}) ${from}`).safeIntegers(true).all() as Row[]
       return BigInt((row?.[0] as bigint | null) ?? 0)
     },
+    hasTime: (value) => read(`SELECT 1 ${from} WHERE ${time} = ? LIMIT 1`, value).length > 0,
+    timeOf: (values) => read(`SELECT ${time} ${from} WHERE ${isKey} LIMIT 1`, ...values)[0]?.[0],
     countLate: (low, high, after) =>
       number(
         `SELECT count(*) ${from} WHERE ${keys} > ? AND ${keys} <= ? AND (${place}) <= (?, ${marks})`,

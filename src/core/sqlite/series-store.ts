@@ -5,8 +5,9 @@ import { fileReason } from '../file-reason.ts'
 import type { SeriesStore, SeriesTable, Unreadable } from '../series/store.ts'
 import { isInternalTable } from './identifiers.ts'
 import { type Connection, isBusy, openSqlite, sqliteFailure } from './open.ts'
+import { type FileId, isSameFile } from './series-identity.ts'
 import { layoutOf } from './series-layout.ts'
-import { type FileId, isSameFile, SqliteSeriesTable } from './series-table.ts'
+import { SqliteSeriesTable } from './series-table.ts'
 
 export interface SqliteStoreOptions {
   path: string

@@ -1,26 +1,18 @@
 // One SQLite table as a time series: pages in order of time, and the removal of what was read.
-import type { Statement } from 'better-sqlite3'
+import type { Json } from '../action.ts'
 import type { Range, SeriesPage, SeriesTable, Span, Taken } from '../series/store.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
+import { type FileId, identityOf, isRemade, isSameFile } from './series-identity.ts'
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
+import { inSnapshot, schemaVersionOf } from './series-snapshot.ts'
 import { digestOf, readSpan, spanOf } from './series-span.ts'
 import { type Bounds, boundsOf, type Statements, statementsOf } from './series-statements.ts'
 import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type SqlValue } from './series-values.ts'
 
 /** Bytes of a row while nothing is known of it. */
 const firstRowBytes = 16 * 1024
-
-/** Which file it is, whatever its name. */
-export interface FileId {
-  dev: bigint
-  ino: bigint
-}
-
-export function isSameFile(a: FileId, b: FileId): boolean {
-  return a.ino === b.ino && a.dev === b.dev
-}
 
 /** Gives the connection to synchronous work, and turns what it throws into a FeedooError. */
 export type UseConnection = <T>(work: (db: Connection, file: FileId) => T) => Promise<T>
@@ -34,6 +26,9 @@ interface Ready {
   statements: Statements
   build: BuildRecord
   run: KeyRun | undefined
+  identity: string
+  /** Another identity that turned out to be of this very table. */
+  known: Json | undefined
 }
 
 export class SqliteSeriesTable implements SeriesTable {
@@ -60,12 +55,11 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 
   page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
-    const bounds = boundsOf(range)
     return this.#use((db, file) =>
       // One snapshot for all that is asked.
       inSnapshot(db, () => {
         const ready = this.#prepare(db, file)
-        return ready === undefined ? emptyPage : this.#page(ready, bounds, limit, bytes)
+        return ready === undefined ? emptyPage : this.#page(ready, range, limit, bytes)
       }),
     )
   }
@@ -125,33 +119,49 @@ export class SqliteSeriesTable implements SeriesTable {
     if (layout === undefined || 'problem' in layout) return undefined
     const statements = statementsOf(db, this.name, layout)
     const build = recordBuilder(layout.columns, 1 + layout.key.length)
-    this.#ready = { db, file, schemaVersion, layout, statements, build, run: undefined }
+    const identity = identityOf(file, schemaVersion)
+    this.#ready = { db, file, schemaVersion, layout, statements, build, run: undefined, identity, known: undefined }
     return this.#ready
   }
 
-  #page(ready: Ready, bounds: Bounds, limit: number, room: number): SeriesPage {
-    const { layout, statements, build } = ready
+  #page(ready: Ready, asked: Range, limit: number, room: number): SeriesPage {
+    const { layout, statements } = ready
+    const remade = this.#isRemade(ready, asked)
+    if (remade) this.#highest = undefined
+    const bounds = boundsOf(remade ? { ...asked, after: undefined, seen: undefined } : asked)
     const most = Math.max(1, Math.min(limit, Math.floor(room / this.#rowBytes)))
+    const goesOn = ready.run?.goesOn(bounds) === true
+    if (!goesOn) {
+      const missed = missedRows(statements, bounds, most)
+      if (missed.length > 0) return { ...this.#pageOf(missed, true, ready), cursor: () => asked.after ?? null }
+    }
+    const late = goesOn ? 0 : this.#countLate(ready, bounds)
     let rows: readonly Row[]
     let more: boolean
-    let late = 0
     if (layout.indexed) {
-      late = this.#countLate(ready, bounds)
       rows = statements.page(bounds, most)
       more = rows.length === most
     } else {
-      if (!ready.run?.goesOn(bounds)) {
-        late = this.#countLate(ready, bounds)
-        ready.run = new KeyRun(statements, bounds, limit)
-      }
-      rows = ready.run.next(most)
-      if (rows.length === 0 && ready.run.more) {
+      const run = goesOn && ready.run !== undefined ? ready.run : new KeyRun(statements, bounds, limit)
+      ready.run = run
+      rows = run.next(most)
+      more = run.more
+      if (rows.length === 0 && more) {
         // Somebody else has removed all that was looked up: what is there now is found in this snapshot.
         ready.run = new KeyRun(statements, bounds, limit)
         rows = ready.run.next(most)
+        more = ready.run.more
       }
-      more = ready.run.more
     }
+    return {
+      ...this.#pageOf(rows, more, ready),
+      ...(late > 0 ? { late } : {}),
+      ...(remade ? { remade: true as const } : {}),
+    }
+  }
+
+  #pageOf(rows: readonly Row[], more: boolean, ready: Ready): SeriesPage {
+    const { layout, build, identity } = ready
     const { bytes } = measure(rows)
     if (rows.length > 0) this.#rowBytes = Math.max(1, bytes / rows.length)
     return {
@@ -159,9 +169,21 @@ export class SqliteSeriesTable implements SeriesTable {
       records: rows.map(build),
       more,
       bytes,
-      ...(late > 0 ? { late } : {}),
+      identity,
       ...(this.#removes ? this.#placesByRow(rows, ready) : placesByColumn(rows, layout)),
     }
+  }
+
+  #isRemade(ready: Ready, asked: Range): boolean {
+    const { identity, known, layout, statements } = ready
+    const { after } = boundsOf(asked)
+    if (after === undefined) return false
+    if (after.length !== 1 + layout.key.length) return true
+    if (asked.identity === undefined) return false
+    if (asked.identity === identity || asked.identity === known) return false
+    if (isRemade(statements, after, layout.byRowid)) return true
+    ready.known = asked.identity
+    return false
   }
 
   /** Rows that have come behind the reader: with a rowid that was not there at its last look, and a time it has passed. */
@@ -173,9 +195,11 @@ export class SqliteSeriesTable implements SeriesTable {
     return statements.countLate(before, this.#highest, after)
   }
 
-  #placesByRow(rows: readonly Row[], ready: Ready): Pick<SeriesPage, 'cursor' | 'take'> {
+  #placesByRow(rows: readonly Row[], ready: Ready): Places {
+    const { layout } = ready
     return {
-      cursor: (index) => placeOf(rows[index] ?? [], ready.layout).map(encodeValue),
+      cursor: (index) => placeOf(rows[index] ?? [], layout).map(encodeValue),
+      ...(layout.byRowid ? {} : { key: (index) => keyOf(placeOf(rows[index] ?? [], layout)) }),
       take: (start, end) => this.#take(rows.slice(start, end), ready),
     }
   }
@@ -196,42 +220,7 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 }
 
-interface Usual {
-  begin: Statement<[]>
-  commit: Statement<[]>
-  schemaVersion: Statement<[], number>
-}
-
-/** Prepared once: a page of a few rows takes less time than preparing these. */
-const usual = new WeakMap<Connection, Usual>()
-
-function usualOf(db: Connection): Usual {
-  const known = usual.get(db)
-  if (known !== undefined) return known
-  const made = {
-    begin: db.prepare<[]>('BEGIN'),
-    commit: db.prepare<[]>('COMMIT'),
-    schemaVersion: db.prepare<[], number>('PRAGMA schema_version').pluck(),
-  }
-  usual.set(db, made)
-  return made
-}
-
-function inSnapshot<T>(db: Connection, work: () => T): T {
-  const { begin, commit } = usualOf(db)
-  begin.run()
-  try {
-    const answer = work()
-    commit.run()
-    return answer
-  } finally {
-    if (db.inTransaction) db.exec('ROLLBACK')
-  }
-}
-
-function schemaVersionOf(db: Connection): number | undefined {
-  return usualOf(db).schemaVersion.get()
-}
+type Places = Pick<SeriesPage, 'cursor' | 'key' | 'take'>
 
 const emptyPage: SeriesPage = {
   times: [],
@@ -243,14 +232,30 @@ const emptyPage: SeriesPage = {
 }
 
 /** Without the rows, which would take as much memory as the records. */
-function placesByColumn(rows: readonly Row[], { key }: Layout): Pick<SeriesPage, 'cursor' | 'take'> {
+function placesByColumn(rows: readonly Row[], { key, byRowid }: Layout): Places {
   const columns = Array.from({ length: 1 + key.length }, (_, column) => rows.map((row) => row[column] ?? null))
+  const placeAt = (index: number) => columns.map((values) => values[index] ?? null)
   return {
-    cursor: (index) => columns.map((values) => encodeValue(values[index] ?? null)),
+    cursor: (index) => placeAt(index).map(encodeValue),
+    ...(byRowid ? {} : { key: (index) => keyOf(placeAt(index)) }),
     take() {
       throw new TypeError('a file that is open for reading only has rows removed')
     },
   }
+}
+
+/** Rows of the time of `after` that were not seen, though they stand before it. */
+function missedRows(statements: Statements, { from, until, after, seen }: Bounds, limit: number): readonly Row[] {
+  const time = after?.[0]
+  if (after === undefined || seen === undefined || seen.size === 0) return []
+  if (typeof time !== 'number' && typeof time !== 'bigint') return []
+  if (time < from || time > until) return []
+  const places = statements.placesBefore(after, limit + seen.size)
+  return statements.rows(places.filter((place) => !seen.has(JSON.stringify(keyOf(place)))).slice(0, limit))
+}
+
+function keyOf(place: readonly SqlValue[]): Json {
+  return place.slice(1).map(encodeValue)
 }
 
 /** What a row begins with: its time and its key. */

@@ -166,7 +166,218 @@ describe('a reader that follows', () => {
   })
 })
 
+describe('a table that is made anew', () => {
+  const rows = 'INSERT INTO a VALUES (500, 1), (510, 2), (520, 3)'
+
+  it('is read from its first row when it was gone for a while', async () => {
+    const database = testDatabase(`${table} ${rows}`)
+    const driven = reader(database)
+    await driven.settle()
+    database.db.exec('DROP TABLE a')
+    await driven.look()
+    expect([...driven.positions.keys()]).toEqual([])
+    database.db.exec('CREATE TABLE a (ts, n); INSERT INTO a VALUES (490, 11), (520, 12), (521, 13), (522, 14)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 2, 3, 11, 12, 13, 14])
+    await driven.stop()
+  })
+
+  it.each([
+    ['with fewer rows', table, 'INSERT INTO a VALUES (490, 11), (521, 12)', [11, 12]],
+    ['with older rows', table, 'INSERT INTO a VALUES (491, 11), (492, 12), (493, 13), (494, 14)', [11, 12, 13, 14]],
+    ['empty', table, '', []],
+    ['with another key', 'CREATE TABLE a (ts, n, PRIMARY KEY (n, ts)) WITHOUT ROWID;', rows, [1, 2, 3]],
+    ['without a rowid', 'CREATE TABLE a (ts, n PRIMARY KEY) WITHOUT ROWID;', 'INSERT INTO a VALUES (1, 9)', [9]],
+  ])(
+    '%s between two looks, or while feedoo was down, is read from its first row',
+    async (_how, schema, sql, expected) => {
+      for (const isDown of [false, true]) {
+        const { log, lines } = recordingLog()
+        const database = testDatabase(`${table} ${rows}`)
+        const driven = reader(database, { log })
+        await driven.settle()
+        if (isDown) await driven.stop()
+        driven.take()
+        database.db.exec(`DROP TABLE a; ${schema} ${sql}`)
+        if (isDown) driven.start()
+        await driven.look()
+        expect(numbers(driven.take())).toEqual(expected)
+        expect(lines.filter(({ msg }) => /made anew/.test(String(msg)))).toHaveLength(1)
+        database.db.exec('INSERT INTO a (ts, n) VALUES (600, 100)')
+        await driven.look()
+        expect(numbers(driven.take())).toEqual([100])
+        await driven.stop()
+      }
+    },
+  )
+
+  it.each([
+    ['a table beside it', 'CREATE TABLE b (ts, n)'],
+    ['a new column', 'ALTER TABLE a ADD COLUMN more'],
+    ['a new index', 'CREATE INDEX again ON a (n)'],
+    ['VACUUM', 'VACUUM'],
+    ['VACUUM after a purge', 'DELETE FROM a WHERE ts < 520; DROP INDEX a_ts; VACUUM'],
+    ['a row that moves on', 'CREATE TABLE b (ts, n); UPDATE a SET ts = 2000 WHERE n = 3'],
+    ['a last row that is replaced', 'CREATE TABLE b (ts, n); DELETE FROM a WHERE n = 3; INSERT INTO a VALUES (2000, 3)'],
+    ['a copy', 'CREATE TABLE b (ts, n); INSERT INTO b SELECT * FROM a; DROP TABLE a; ALTER TABLE b RENAME TO a'],
+  ])('is not taken for one that was changed by %s', async (_what, change) => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`${table} ${rows}`)
+    const driven = reader(database, { log })
+    await driven.settle()
+    database.db.exec(change)
+    await driven.look()
+    database.db.exec('INSERT INTO a (ts, n) VALUES (600, 4)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([1, 2, 3, 4])
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([])
+    await driven.stop()
+  })
+})
+
+describe.each([
+  ['with an index', 'CREATE INDEX a_ts ON a (ts);'],
+  ['without an index', ''],
+])('rows of one time, whose keys do not grow, %s', (_how, index) => {
+  const keyed = `CREATE TABLE a (ts, n PRIMARY KEY) WITHOUT ROWID; ${index}`
+
+  it('are all read, in whatever order they come', async () => {
+    const database = testDatabase(`${keyed} INSERT INTO a VALUES (900, 'm')`)
+    const driven = reader(database)
+    await driven.settle()
+    for (const keys of [['a', 'z'], ['n', 'b'], [], ['y']]) {
+      for (const key of keys) database.db.prepare('INSERT INTO a VALUES (900, ?)').run(key)
+      await driven.look()
+    }
+    expect(numbers(driven.take())).toEqual(['m', 'a', 'z', 'b', 'n', 'y'])
+    await driven.stop()
+    database.db.exec("INSERT INTO a VALUES (900, 'c'), (901, 'x')")
+    driven.start()
+    await driven.look()
+    database.db.exec("INSERT INTO a VALUES (900, 'd'), (901, 'e')")
+    await driven.look()
+    // The time of `d` is no longer that of the last row.
+    expect(numbers(driven.take())).toEqual(['c', 'x', 'e'])
+    await driven.stop()
+  })
+
+  it('are all read also when it is killed at any call in between, each once', async () => {
+    for (let died = true, calls = 1; died; calls++) {
+      const database = testDatabase(`${keyed} INSERT INTO a VALUES (900, 'm'), (900, 'p'), (800, 'q')`)
+      const driven = reader(database, { limits: { batch: 1, page: 2 } })
+      await driven.settle()
+      database.db.exec("INSERT INTO a VALUES (900, 'a'), (900, 'b'), (900, 'c'), (900, 'n'), (900, 'z'), (901, 'k')")
+      driven.liveFor(calls)
+      await driven.look()
+      died = driven.dead
+      if (died) driven.start()
+      await driven.look()
+      expect([calls, numbers(driven.take()).sort()]).toEqual([calls, [...'abckmnpqz']])
+      await driven.stop()
+    }
+  })
+
+  it('are told of when they are too many to keep their keys', async () => {
+    const database = testDatabase(keyed)
+    database.db.exec(`${upTo(1500)} INSERT INTO a SELECT 900, value * 2 FROM series`)
+    const driven = reader(database)
+    await driven.settle()
+    expect(driven.take()).toHaveLength(1500)
+    expect(driven.counts.get('crowded_times')).toBe(1)
+    expect(JSON.stringify([...driven.positions]).length).toBeLessThan(200)
+    database.db.exec('INSERT INTO a VALUES (900, 1), (900, 3001), (901, 5)')
+    await driven.look()
+    expect(numbers(driven.take())).toEqual([3001, 5])
+    await driven.stop()
+  })
+
+  it('do not come twice when they become too many one by one', async () => {
+    const database = testDatabase(keyed)
+    database.db.exec(`${upTo(999)} INSERT INTO a SELECT 900, value + 1000 FROM series`)
+    const driven = reader(database)
+    await driven.settle()
+    for (const n of [5, 3, 1, 4]) {
+      database.db.prepare('INSERT INTO a VALUES (900, ?)').run(BigInt(n))
+      await driven.look()
+    }
+    expect(numbers(driven.take().slice(999))).toEqual([5, 3])
+    await driven.stop()
+  })
+})
+
+describe('rows of the future', () => {
+  it('do not keep a job that runs again from reading what has come meanwhile', async () => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`${table} INSERT INTO a VALUES (999, 1), (5000, 2), (1700000001000, 3)`)
+    const driven = reader(database, { once: true, log })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1, 2, 3])
+    expect(driven.counts.get('rows_ahead')).toBe(2)
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'the table a has rows whose time is in the future; times are Unix seconds, and these look like milliseconds',
+    ])
+    database.db.exec('INSERT INTO a VALUES (1001, 4), (6000, 5)')
+    driven.clock.advance(10)
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([4, 5])
+    database.db.exec('INSERT INTO a VALUES (5000, 6), (1002, 7)')
+    driven.clock.advance(10_000)
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([7, 6])
+    driven.start()
+    await driven.settle()
+    expect(driven.take()).toEqual([])
+  })
+
+  it('are read once by a job that runs again, in a table in milliseconds too', async () => {
+    const database = testDatabase(table)
+    database.db.exec(`${upTo(1500)} INSERT INTO a SELECT 1700000000000 + value, value FROM series`)
+    const driven = reader(database, { once: true })
+    await driven.settle()
+    expect(driven.take()).toHaveLength(1500)
+    database.db.exec('INSERT INTO a VALUES (1700000002000, 2000)')
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([2000])
+  })
+
+  it('wait for their time in a reader that follows, which says so', async () => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`${table} INSERT INTO a VALUES (1059, 1)`)
+    const driven = reader(database, { log })
+    await driven.settle()
+    expect(lines).toEqual([])
+    database.db.exec('INSERT INTO a VALUES (9000, 2), (9000, 3)')
+    for (let i = 0; i < 130; i++) await driven.look()
+    expect(numbers(driven.take())).toEqual([1])
+    expect(lines.map(({ msg, rows }) => [msg, rows])).toEqual([
+      ['the table a has rows whose time is in the future; they wait until it has come', 2],
+    ])
+    expect(driven.counts.get('rows_ahead')).toBe(2)
+    await driven.stop()
+  })
+})
+
 describe('what cannot be read', () => {
+  it.each([
+    ['with an index', table],
+    ['without an index', 'CREATE TABLE a (ts, n);'],
+  ])('is counted again in a table %s', async (_how, schema) => {
+    const { log, lines } = recordingLog()
+    const database = testDatabase(`${schema} INSERT INTO a VALUES (NULL, 1), (9e999, 2), (-9e999, 3)`)
+    const driven = reader(database, { log })
+    await driven.settle()
+    expect(driven.counts.get('rows_without_time')).toBe(3)
+    database.db.exec("INSERT INTO a VALUES (NULL, 4), ('2020-01-01', 5), (1000, 6)")
+    for (let i = 0; i < 130; i++) await driven.look()
+    expect(driven.counts.get('rows_without_time')).toBe(5)
+    expect(lines.flatMap(({ level, rows }) => (level === 'warn' ? [rows] : []))).toEqual([3, 5])
+    expect(numbers(driven.take())).toEqual([6])
+    await driven.stop()
+  })
+
   it('is said once for each table, and the others are read', async () => {
     const { log, lines } = recordingLog()
     const database = testDatabase(`
