@@ -64,13 +64,14 @@ export function headerDamage(path: string, stats: Stats): string | undefined {
   if (!stats.isFile()) throw new FeedooError('STATE_FOREIGN', `${path} is not a regular file`)
   const header = Buffer.alloc(headerLength)
   const fd = openSync(path, 'r')
-  try {
-    if (readSync(fd, header) < headerLength) return 'it is too short'
-  } finally {
+  let damage: string | undefined
+  if (readSync(fd, header) < headerLength) damage = 'it is too short'
+  else if (header.toString('latin1', 0, magic.length) !== magic) damage = 'it does not begin as an SQLite file'
+  if (damage !== undefined || header.readUInt32BE(applicationIdAt) === applicationId) {
     closeSync(fd)
+    return damage
   }
-  if (header.toString('latin1', 0, magic.length) !== magic) return 'it does not begin as an SQLite file'
-  if (header.readUInt32BE(applicationIdAt) === applicationId) return undefined
+  // It stays open: closing it would let go of the locks of an output, or an input, of this process that uses it.
   throw new FeedooError(
     'STATE_FOREIGN',
     `${path} is an SQLite database of something else than the state of feedoo; give the state another file`,

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +11,7 @@ import type { Marks, Position } from '../../../src/core/action.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import { createRowMaker, type TableRows } from '../../../src/core/sqlite/writer-rows.ts'
+import { locksAreTold, locksOn } from '../../helpers/file-locks.ts'
 import { silent } from '../../helpers/run-pipeline.ts'
 
 let folder = ''
@@ -66,15 +67,6 @@ function outside(sql: string): string | undefined {
   return spawnSync('sqlite3', [file, sql], { encoding: 'utf8' }).stdout ?? undefined
 }
 
-/** The locks that this process holds on the file, as the system knows them. */
-function locks(): string[] {
-  const { ino } = statSync(file)
-  const lines = readFileSync('/proc/locks', 'utf8').split('\n')
-  return lines
-    .filter((line) => line.includes(` ${process.pid} `) && line.includes(`:${ino} `))
-    .map((line) => line.replace(/^\d+: /, ''))
-}
-
 const numbers = (table = 't') =>
   inFile((db) => db.prepare(`SELECT n FROM "${table}" ORDER BY rowid`).pluck().all() as number[])
 const count = (table: string) => inFile((db) => db.prepare(`SELECT count(*) FROM "${table}"`).pluck().get())
@@ -96,23 +88,20 @@ test('without durable state nothing is noted', async () => {
   expect(inFile((db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all())).not.toContain('_feedoo_commits')
 })
 
-test.skipIf(!existsSync('/proc/locks'))(
-  'a file that another output of the process opens stays locked (needs /proc)',
-  async () => {
-    const [one, two] = [await recovered(), await recovered()]
-    await one.write('t', ...upTo(3))
-    const held = locks()
-    expect(held).not.toEqual([])
-    await two.write('u', { n: 0 })
-    expect(locks()).toEqual(held)
-    // Else somebody who looks in takes himself for the last one, and takes the journal away.
-    const read = outside('SELECT count(*) FROM t')
-    await one.write('t', ...upTo(6, 3))
-    if (read !== undefined) expect([read, outside('SELECT count(*) FROM t')]).toEqual(['3\n', '6\n'])
-    one.writer.close()
-    two.writer.close()
-  },
-)
+test.skipIf(!locksAreTold)('a file that another output of the process opens stays locked (needs /proc)', async () => {
+  const [one, two] = [await recovered(), await recovered()]
+  await one.write('t', ...upTo(3))
+  const held = locksOn(file)
+  expect(held).not.toEqual([])
+  await two.write('u', { n: 0 })
+  expect(locksOn(file)).toEqual(held)
+  // Else somebody who looks in takes himself for the last one, and takes the journal away.
+  const read = outside('SELECT count(*) FROM t')
+  await one.write('t', ...upTo(6, 3))
+  if (read !== undefined) expect([read, outside('SELECT count(*) FROM t')]).toEqual(['3\n', '6\n'])
+  one.writer.close()
+  two.writer.close()
+})
 
 /** Has a file read-only; undefined where this process may not mount. */
 function makeReadonly(path: string): (() => void) | undefined {

@@ -6,6 +6,7 @@ import type { Json } from '../../../src/core/action.ts'
 import { FeedooError } from '../../../src/core/errors.ts'
 import { applicationId, formatOf, migrate, migrations, stateFormat } from '../../../src/core/state/schema.ts'
 import { scratchFolder } from '../../helpers/daemon.ts'
+import { locksAreTold, locksOn } from '../../helpers/file-locks.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { nothing, openFile, recall, remember } from './opening.ts'
 
@@ -260,6 +261,21 @@ test('a database of somebody else is refused, and not touched', async () => {
   expect(readFileSync(path).equals(before)).toBe(true)
   expect(readdirSync(join(path, '..')).sort()).toEqual(['state.sqlite', 'state.sqlite-lock'])
 })
+
+test.skipIf(!locksAreTold)(
+  'a database that another part of the process uses is refused, and stays locked (needs /proc)',
+  async () => {
+    const path = await statePath()
+    const used = new Database(path)
+    used.pragma('journal_mode = WAL')
+    used.exec('CREATE TABLE theirs (a)')
+    const held = locksOn(path)
+    expect(held).not.toEqual([])
+    expect(await openFile(path).catch(codeOf)).toBe('STATE_FOREIGN')
+    expect(locksOn(path)).toEqual(held)
+    used.close()
+  },
+)
 
 test('a file of a newer format is refused, and not touched', async () => {
   const path = await statePath()
