@@ -8,6 +8,7 @@ import { type Environment, Interpolator } from './interpolate.ts'
 import { parseYaml } from './parse.ts'
 import { type LoadedPlugins, loadPlugins } from './plugins.ts'
 import { readSource } from './read-source.ts'
+import { warnOfLostEvents } from './removals.ts'
 import { Reporter } from './reporter.ts'
 import { warnOfUnreachable } from './routes.ts'
 import type { Place } from './source.ts'
@@ -53,7 +54,10 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   const { plugins, pipelines, files, top, tests: testsTree } = await readRest(root, file, options, reporter)
   const builtIn = new Set((await options.loadRegistry([])).names())
   const scope: ActionScope = { registry: plugins.registry, pluginFailed: plugins.failed, reporter }
-  const checked = pipelines.map((pipeline) => checkPipeline(pipeline, scope, (name) => builtIn.has(name)))
+  const keepsRejected = top === undefined || top.dead_letters !== undefined
+  const checked = pipelines.map((pipeline) =>
+    checkPipeline(pipeline, scope, (name) => builtIn.has(name), keepsRejected),
+  )
   const tests = buildTests(top?.tests ?? [], testsTree, checked, plugins.registry, reporter)
   const config = reporter.failed || top === undefined ? undefined : build(file, top, checked, plugins, tests)
   return { config, diagnostics: reporter.list([file, ...files]), registry: plugins.registry }
@@ -150,7 +154,12 @@ function pipelinesOf(tree: MapTree): FoundPipeline[] {
   return [...pipelines.entries].map(([name, { key, value }]) => ({ name, at: key, actions: value }))
 }
 
-function checkPipeline(found: FoundPipeline, scope: ActionScope, builtIn: (name: string) => boolean): PipelineConfig {
+function checkPipeline(
+  found: FoundPipeline,
+  scope: ActionScope,
+  builtIn: (name: string) => boolean,
+  keepsRejected: boolean,
+): PipelineConfig {
   const { name, at, actions } = found
   // What is no list, or an empty one, is reported with the top level, or with the included file.
   if (actions.kind !== 'list' || actions.items.length === 0) return { name, actions: [] }
@@ -163,6 +172,7 @@ function checkPipeline(found: FoundPipeline, scope: ActionScope, builtIn: (name:
   } else if (!unknown) {
     warnOfUnreachable(known, builtIn, scope.reporter)
   }
+  if (!keepsRejected) warnOfLostEvents(known, builtIn, scope.reporter)
   return { name, actions: known.flatMap(({ config }) => config ?? []) }
 }
 
