@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto'
 import type { Database, Statement } from 'better-sqlite3'
 import { z } from 'zod'
 import type { Json } from '../action.ts'
-import { FeedooError } from '../errors.ts'
+import { FeedooError, messageOf, systemCode } from '../errors.ts'
 import { quoteIdentifier } from './identifiers.ts'
+import { isPassing } from './open.ts'
 import { foldName, ownPrefix } from './writer-names.ts'
 import { findTable, type Table } from './writer-tables.ts'
 
@@ -46,6 +47,8 @@ export class Commits {
   #last = new Map<string, Range>()
   /** How many ranges each commit has, the oldest first. */
   readonly #kept = new Map<number, number>()
+  /** `#kept` may hold what was rolled back. */
+  #recount = false
   #prepared: { db: Database; save: Statement<[string, number, string, bigint, bigint]> } | undefined
 
   constructor(mark: Json | undefined) {
@@ -94,10 +97,14 @@ export class Commits {
     return pruned === undefined || pruned < this.#number
   }
 
-  /** To be called in each transaction for each table before rows are inserted into it. Throws OUTPUT_REJECTED. */
+  /**
+   * To be called in each transaction for each table before rows are inserted into it. Throws OUTPUT_REJECTED for a table
+   * without row numbers, else as `save` does.
+   */
   touch(db: Database, table: Table): void {
     if (this.#touched.has(table)) return
-    this.#touched.set(table, { table, before: highest(db, table), given: [] })
+    const before = noRowAtFault(() => highest(db, table))
+    this.#touched.set(table, { table, before, given: [] })
   }
 
   /** A row that had its number given, or may have. */
@@ -114,9 +121,17 @@ export class Commits {
     return this.#touched.get(table)?.before !== maxRowNumber
   }
 
-  /** Writes down what the transaction has inserted. To be called at its end. */
+  /**
+   * Writes down what the transaction has inserted. To be called at its end. Throws what SQLite says of the file, or
+   * OUTPUT_UNAVAILABLE: no row is ever at fault.
+   */
   save(db: Database): void {
+    noRowAtFault(() => this.#save(db))
+  }
+
+  #save(db: Database): void {
     const { save } = this.#prepare(db)
+    if (this.#recount) this.#count(db)
     let added = 0
     for (const { table, before, given } of this.#touched.values()) {
       for (const { first, last } of given) {
@@ -139,8 +154,11 @@ export class Commits {
   /** The transaction has ended. */
   ended(committed: boolean): void {
     this.#touched.clear()
-    // It may have grown by what was rolled back.
-    if (!committed) this.#last.clear()
+    if (committed) return
+    // What was rolled back: a range that had grown, the table itself perhaps, and what was thrown away of it.
+    this.#last.clear()
+    this.#prepared = undefined
+    this.#recount = true
   }
 
   #prepare(db: Database): { save: Statement<[string, number, string, bigint, bigint]> } {
@@ -161,7 +179,9 @@ export class Commits {
         `SELECT number, count(*) ranges FROM ${commitsTable} WHERE writer = ? AND number >= 0 GROUP BY number ORDER BY number`,
       )
       .all(this.#writer)
+    this.#kept.clear()
     for (const { number, ranges } of counts) this.#kept.set(number, ranges)
+    this.#recount = false
   }
 
   #prune(db: Database): void {
@@ -182,15 +202,38 @@ export class Commits {
   }
 }
 
+/** What is done for the notes alone: when it fails, the file is at fault, and it is tried again. */
+function noRowAtFault<Result>(work: () => Result): Result {
+  try {
+    return work()
+  } catch (cause) {
+    if (cause instanceof FeedooError || isPassing(cause)) throw cause
+    const message = `what is written cannot be noted in ${ownPrefix}commits: ${messageOf(cause)}`
+    throw new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable: true })
+  }
+}
+
 const highestOf = new WeakMap<Table, Statement<[], bigint>>()
 
 function highest(db: Database, table: Table): bigint {
   let statement = highestOf.get(table)
-  if (statement !== undefined) return statement.get() ?? 0n
-  if (table.rowNumber === undefined) {
-    throw new FeedooError('OUTPUT_REJECTED', `the table ${table.name} has columns with all names of the row number`)
+  if (statement === undefined) {
+    statement = prepareHighest(db, table)
+    highestOf.set(table, statement)
   }
-  statement = db.prepare<[], bigint>(`SELECT max(${table.rowNumber}) FROM ${table.sql}`).pluck().safeIntegers()
-  highestOf.set(table, statement)
   return statement.get() ?? 0n
+}
+
+function prepareHighest(db: Database, { name, sql, rowNumber }: Table): Statement<[], bigint> {
+  if (rowNumber === undefined) {
+    throw new FeedooError('OUTPUT_REJECTED', `the table ${name} has columns with all names of the row number`)
+  }
+  try {
+    return db.prepare<[], bigint>(`SELECT max(${rowNumber}) FROM ${sql}`).pluck().safeIntegers()
+  } catch (cause) {
+    if (systemCode(cause) !== 'SQLITE_ERROR') throw cause
+    throw new FeedooError('OUTPUT_REJECTED', `the table ${name} does not number its rows: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
 }

@@ -1,18 +1,19 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Marks, Position } from '../../../src/core/action.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import { createRowMaker, type TableRows } from '../../../src/core/sqlite/writer-rows.ts'
 import { locksAreTold, locksOn } from '../../helpers/file-locks.ts'
 import { silent } from '../../helpers/run-pipeline.ts'
+import { mountSmallDisk } from '../../helpers/small-disk.ts'
 
 let folder = ''
 let file = ''
@@ -35,7 +36,6 @@ function makeWriter(saved: Marks = new Map()) {
     maxColumns: 100,
     context: { deadLetter: (event) => void letters.push(event), log: silent, intend: keep },
   })
-  const add = createRowMaker({ timeKey: undefined, fields: undefined, maxColumns: 100 })
   return {
     writer,
     letters,
@@ -45,12 +45,15 @@ function makeWriter(saved: Marks = new Map()) {
       await writer.sync()
       return new Map(marks)
     },
-    async write(table: string, ...records: Record<string, unknown>[]): Promise<void> {
-      const rows: TableRows = { table, runs: [] }
-      for (const record of records) add(rows, { tag: 't', timestamp: 1, record })
-      await writer.write(new Map([[table, rows]]))
-    },
+    write: (table: string, ...records: Record<string, unknown>[]) => writer.write(rowsFor(table, ...records)),
   }
+}
+
+function rowsFor(table: string, ...records: Record<string, unknown>[]): Map<string, TableRows> {
+  const add = createRowMaker({ timeKey: undefined, fields: undefined, maxColumns: 100 })
+  const rows: TableRows = { table, runs: [] }
+  for (const record of records) add(rows, { tag: 't', timestamp: 1, record })
+  return new Map([[table, rows]])
 }
 
 function inFile<Result>(use: (db: Database.Database) => Result): Result {
@@ -226,6 +229,54 @@ describe('rows written after the mark are deleted', () => {
     second.writer.close()
     expect(numbers()).toEqual([3])
   })
+})
+
+const disk = mountSmallDisk(512)
+afterAll(() => disk?.remove())
+
+test.skipIf(disk === undefined)(
+  'a disk that is full before the first row holds all rows up, and refuses none (needs the right to mount one)',
+  async () => {
+    file = join(disk?.folder ?? '', 'a.sqlite')
+    const filler = join(disk?.folder ?? '', 'filler')
+    writeFileSync(filler, Buffer.alloc(400_000))
+    const { writer, letters, write, commit } = await recovered()
+    const rows = Array.from({ length: 1000 }, (_, n) => ({ n, text: 'x'.repeat(100) }))
+    const groups = rowsFor('t', ...rows)
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(writer.write(groups)).rejects.toMatchObject({ code: 'OUTPUT_UNAVAILABLE', retriable: true })
+    }
+    expect(letters).toEqual([])
+    rmSync(filler)
+    await writer.write(groups)
+    const mark = await commit()
+    await write('t', { n: 1000 })
+    writer.close()
+    ;(await recovered(mark)).writer.close()
+    expect([numbers(), letters]).toEqual([upTo(1000).map(({ n }) => n), []])
+  },
+)
+
+test.each([
+  ['is gone', 'DROP TABLE _feedoo_commits', undefined],
+  ['is another one', 'DROP TABLE _feedoo_commits; CREATE TABLE _feedoo_commits (x)', 'DROP TABLE _feedoo_commits'],
+])('when the table of what was written %s, no row is refused', async (_, damage, mend) => {
+  const { writer, letters, write } = await recovered()
+  await write('t', ...upTo(3))
+  inFile((db) => db.exec(damage))
+  const groups = rowsFor('t', ...upTo(6, 3))
+  await expect(writer.write(groups)).rejects.toMatchObject({
+    code: 'OUTPUT_UNAVAILABLE',
+    retriable: true,
+    message: expect.stringContaining('_feedoo_commits'),
+  })
+  if (mend !== undefined) {
+    await expect(writer.write(groups)).rejects.toMatchObject({ retriable: true })
+    inFile((db) => db.exec(mend))
+  }
+  await writer.write(groups)
+  writer.close()
+  expect([numbers(), letters]).toEqual([[0, 1, 2, 3, 4, 5], []])
 })
 
 test('a table that numbers its rows in no way is refused under durable state', async () => {
