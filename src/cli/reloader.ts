@@ -59,7 +59,10 @@ export class Reloader {
       this.running = config
       const done = summaryOf(changes)
       log.info(done)
-      const failed = changes.failed.map((reason) => `${reason}; trying again until it works\n`)
+      const failed = changes.failed.map(({ pipeline, reason, isTriedAgain }) => {
+        const next = isTriedAgain ? 'trying again until it works' : 'it does not run until that is mended and reloaded'
+        return `${pipeline}: ${reason}; ${next}\n`
+      })
       return { code: failed.length === 0 ? 0 : 1, text: [text, ...notes, `${done}\n`, ...failed].join('') }
     } catch (error) {
       log.error({ err: error }, 'the reload failed')
@@ -79,8 +82,8 @@ export class Reloader {
   }
 }
 
-function summaryOf({ changed, added, removed }: Changes): string {
-  const parts = Object.entries({ changed, added, removed }).flatMap(([what, names]) =>
+function summaryOf({ changed, added, removed, restarted }: Changes): string {
+  const parts = Object.entries({ changed, added, removed, 'started again': restarted }).flatMap(([what, names]) =>
     names.length === 0 ? [] : [`${names.join(', ')} ${what}`],
   )
   return parts.length === 0 ? 'reloaded: no pipeline changed' : `reloaded: ${parts.join('; ')}`

@@ -44,7 +44,7 @@ export interface PipelineStats {
   commit_age?: number
   /** Why commits wait for a state file; a sentence. */
   trouble?: string | undefined
-  /** False while the pipeline has failed and waits for its restart. */
+  /** False while the pipeline has failed and waits for its restart, and when it has ended with an error. */
   up?: boolean
 }
 

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { moduleUrl } from './built-files.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
-import { type ErrorCode, FeedooError } from './errors.ts'
+import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
 import type { Handover } from './handover.ts'
 import type { Logger, LogOptions } from './log.ts'
 import { addStats, noStats, type PipelineStats } from './metrics.ts'
@@ -142,9 +142,14 @@ export class PipelineThread {
         return
       } catch (error) {
         this.#opened(error)
-        if (this.#stop.signal.aborted || this.#state === 'leaving' || isFinal(error)) throw error
+        if (this.#stop.signal.aborted || this.#state === 'leaving') throw error
+        this.#failure = error
+        if (isFinal(error)) throw error
         if (this.#options.clock.now() - began > longestRestart) failures = 0
         await this.#waitAfter(error, failures)
+        this.#failure = undefined
+        // What it failed of has been told; where a reload ends it, that is over.
+        if (this.#isLeaving()) return
         if (this.#stop.signal.aborted) throw error
       } finally {
         await this.#bury()
@@ -165,6 +170,7 @@ export class PipelineThread {
    */
   async makeWay(keep: ReadonlySet<string>): Promise<boolean> {
     if (this.#state !== 'running') {
+      if (this.#state === 'waiting') this.#state = 'leaving'
       this.stop()
       return false
     }
@@ -205,6 +211,11 @@ export class PipelineThread {
     await this.#worker?.terminate()
   }
 
+  /** Why it has come to its end without being told to; undefined while it runs, and when all was well. */
+  get failure(): unknown {
+    return this.#state === 'ended' ? this.#failure : undefined
+  }
+
   /** The counters since the pipeline was first started; the last ones known when the worker is busy or gone. */
   async stats(): Promise<PipelineStats> {
     if (this.#state === 'running' || this.#state === 'stopping') {
@@ -213,16 +224,21 @@ export class PipelineThread {
       // A worker deep in a batch answers late; the last answer then has to do.
       await once(this.#answers, String(id), { signal: AbortSignal.timeout(answerTime) }).catch(() => {})
     }
-    return { ...addStats(this.#earlier, this.#stats), up: this.#state !== 'waiting' }
+    return { ...addStats(this.#earlier, this.#stats), up: this.#state !== 'waiting' && this.failure === undefined }
   }
 
   /** Why the pipeline is not well, if it is not. */
   async problems(): Promise<string[]> {
-    if (this.#state === 'waiting') return [`pipeline ${this.config.name} failed: ${toSentence(this.#failure)}`]
+    if (this.#state === 'waiting') return [`pipeline ${this.config.name} failed: ${messageOf(this.#failure)}`]
+    if (this.failure !== undefined) return [`pipeline ${this.config.name} has ended: ${messageOf(this.failure)}`]
     const { trouble } = await this.stats()
     const failing = this.#failing.map((label) => `the target of ${label} does not take events`)
     const all = trouble === undefined ? failing : [`its commits wait: ${trouble}`, ...failing]
     return all.map((problem) => `pipeline ${this.config.name}: ${problem}`)
+  }
+
+  #isLeaving(): boolean {
+    return this.#state === 'leaving'
   }
 
   async #runOnce(): Promise<void> {
@@ -244,7 +260,6 @@ export class PipelineThread {
 
   async #waitAfter(error: unknown, failures: number): Promise<void> {
     this.#state = 'waiting'
-    this.#failure = error
     this.#failing = []
     await this.#bury()
     this.#earlier = { ...addStats(this.#earlier, this.#stats), restarts: this.#earlier.restarts + 1, in_flight: 0 }
@@ -308,7 +323,8 @@ function isFalse(): false {
   return false
 }
 
-function isFinal(error: unknown): boolean {
+/** Whether it will not be tried again. */
+export function isFinal(error: unknown): boolean {
   return error instanceof FeedooError && finalErrors.has(error.code)
 }
 
@@ -316,8 +332,4 @@ function toError({ code, message, stack }: Failure): Error {
   const error = code === undefined ? new Error(message) : new FeedooError(code, message)
   if (stack !== undefined) error.stack = stack
   return error
-}
-
-function toSentence(error: unknown): string {
-  return error instanceof Error ? error.message : ''
 }

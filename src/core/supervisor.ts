@@ -3,7 +3,7 @@
 import type { PipelineConfig } from './config/types.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import { type ActionStats, type PipelineStats, sum, unread } from './metrics.ts'
-import { PipelineThread, type ThreadOptions } from './pipeline-thread.ts'
+import { isFinal, PipelineThread, type ThreadOptions } from './pipeline-thread.ts'
 import { actionKey } from './positions.ts'
 import { fingerprint } from './state/fingerprint.ts'
 
@@ -24,15 +24,25 @@ export interface Changes {
   changed: string[]
   added: string[]
   removed: string[]
-  /** Why pipelines could not be opened, a sentence each. They are tried again. */
-  failed: string[]
+  /** The same as before, but they had ended with an error. */
+  restarted: string[]
+  failed: Unopened[]
+}
+
+/** A pipeline that could not be opened. */
+export interface Unopened {
+  pipeline: string
+  reason: string
+  /** It is tried again by itself. */
+  isTriedAgain: boolean
 }
 
 export class Supervisor {
   readonly #threads = new Map<string, PipelineThread>()
   /** When each thread that was started has come to its end. */
   readonly #ends = new Map<PipelineThread, Promise<void>>()
-  readonly #errors: unknown[] = []
+  /** What went wrong at the end of a thread, but for those whose place a reload has given to another. */
+  readonly #errors = new Map<PipelineThread, unknown>()
   #options: ThreadOptions
   #stopping = false
   /** Of pipelines that a reload has ended. */
@@ -62,7 +72,7 @@ export class Supervisor {
       await Promise.all(this.#ends.values())
       await this.#reloading
     }
-    return this.#errors
+    return [...this.#errors.values()]
   }
 
   /** Stops reading everywhere and drains. After `timeout` seconds what is not safe is given up. */
@@ -134,24 +144,28 @@ export class Supervisor {
     const leaving: Promise<Leaving>[] = []
     const running = new Set<string>()
     const removed: string[] = []
+    const restarted: string[] = []
     for (const [name, thread] of this.#threads) {
       const next = wanted.get(name)
       if (next === undefined) removed.push(name)
-      if (next !== undefined && !everything && fingerprint(thread.config) === fingerprint(next)) running.add(name)
+      const stays = next !== undefined && !everything && fingerprint(thread.config) === fingerprint(next)
+      if (stays && thread.failure !== undefined) restarted.push(name)
+      if (stays && thread.failure === undefined) running.add(name)
       else leaving.push(this.#end(thread, sameWorker ? next : undefined, timeout))
     }
     // One may want the port of another.
     const left = new Map((await Promise.all(leaving)).map((leaving) => [leaving.thread.config.name, leaving]))
     const added = [...wanted.keys()].filter((name) => !running.has(name) && !left.has(name))
-    const changed = [...wanted.keys()].filter((name) => left.has(name))
+    const replaced = [...wanted.keys()].filter((name) => left.has(name))
     const failed = await Promise.all(
-      [...changed, ...added].map((name) => this.#begin(wanted.get(name), left.get(name))),
+      [...replaced, ...added].map((name) => this.#begin(wanted.get(name), left.get(name))),
     )
-    return { changed, added, removed, failed: failed.flatMap((reason) => reason ?? []) }
+    const changed = replaced.filter((name) => !restarted.includes(name))
+    return { changed, added, removed, restarted, failed: failed.flatMap((one) => one ?? []) }
   }
 
   /** Starts a pipeline, in its worker where that waits for it. Comes back when it is open, with why it failed if it did. */
-  async #begin(config: PipelineConfig | undefined, left: Leaving | undefined): Promise<string | undefined> {
+  async #begin(config: PipelineConfig | undefined, left: Leaving | undefined): Promise<Unopened | undefined> {
     if (config === undefined) return undefined
     let error: unknown
     if (left?.waits) {
@@ -162,7 +176,8 @@ export class Supervisor {
       this.#start(thread)
       error = await thread.opened
     }
-    return error === undefined ? undefined : `${config.name}: ${messageOf(error)}`
+    if (error === undefined) return undefined
+    return { pipeline: config.name, reason: messageOf(error), isTriedAgain: !isFinal(error) }
   }
 
   #start(thread: PipelineThread): void {
@@ -181,7 +196,7 @@ export class Supervisor {
       return
     }
     log.error({ code: error instanceof FeedooError ? error.code : undefined }, messageOf(error))
-    this.#errors.push(error)
+    this.#errors.set(thread, error)
   }
 
   /** Ends a pipeline; when there is a `next`, its worker may wait for that, with the inputs that are the same. */
@@ -189,13 +204,16 @@ export class Supervisor {
     const { name } = thread.config
     const keep = next === undefined ? new Set<string>() : sameInputs(thread.config, next)
     const inputs = keep.size === 0 ? 'stops' : 'stops, but for inputs that are the same,'
-    this.#options.log.info({ pipeline: name }, `the pipeline changes: it ${inputs} and writes what it has read`)
+    const told = `the pipeline changes: it ${inputs} and writes what it has read`
+    this.#options.log.info({ pipeline: name }, thread.failure === undefined ? told : 'the pipeline starts again')
     const timer = setTimeout(() => thread.giveUp(), timeout * 1000)
     const waits = await thread.makeWay(keep)
     if (!waits) await this.#ends.get(thread)
     clearTimeout(timer)
     this.#gone = addTotals(this.#gone, totalsOf(name, await thread.stats()))
     if (!waits) this.#threads.delete(name)
+    // It is in the log, and what comes next has a fate of its own; but nothing comes when the process ends.
+    if (!this.#stopping) this.#errors.delete(thread)
     return { thread, waits }
   }
 }

@@ -96,7 +96,7 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
   const inFlight = new Gauge({ name: 'feedoo_events_in_flight', help: 'Events that are not safe yet.', ...of })
   const up = new Gauge({
     name: 'feedoo_pipeline_up',
-    help: '0 while the pipeline has failed and waits for its restart, else 1.',
+    help: '0 while the pipeline has failed and waits for its restart, and when it has ended with an error; else 1.',
     ...of,
   })
   const age = new Gauge({

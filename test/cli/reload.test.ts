@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, expect, test, vi } from 'vitest'
+import sqlite from 'better-sqlite3'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { readAck } from '../../src/protocol/forward-writer.ts'
 import { Daemon, linesIn, scratchFolder } from '../helpers/daemon.ts'
 import { request } from '../helpers/forward-input.ts'
@@ -60,6 +61,88 @@ test('a pipeline that cannot be opened is told with exit code 1', async () => {
   expect(await command.exit()).toBe(1)
   expect(command.stderr).toMatch(/reloaded: three, four added\n(three|four): .*something listens there already/)
 })
+
+test('a pipeline that ended with an error for good is told as such everywhere, and a reload starts it again once that is mended', async () => {
+  const folder = await scratchFolder()
+  const states = await freePort()
+  const head = `states: { port: ${states} }\nstate_dir: "${folder}/state"\npipelines:\n`
+  const good = `  good:\n${quiet('a')}`
+  const daemon = await Daemon.start(`${head}${good}`, folder)
+  await daemon.logged(/runs good/)
+  const foreign = join(folder, 'state/bad.sqlite')
+  new sqlite(foreign).exec('CREATE TABLE addresses (name TEXT)').close()
+  await writeFile(join(folder, 'feedoo.yaml'), `${head}${good}  bad:\n${quiet('b')}`)
+  const reload = async () => {
+    const command = new Daemon(['reload', join(folder, 'feedoo.yaml')])
+    return { code: await command.exit(), said: command.stdout + command.stderr }
+  }
+  const seen = async () => {
+    const [health, metrics] = await Promise.all(
+      ['health', 'metrics'].map(async (path) => (await fetch(`http://127.0.0.1:${states}/${path}`)).text()),
+    )
+    return { health, up: /^feedoo_pipeline_up\{pipeline="bad"\} (.*)$/m.exec(metrics ?? '')?.[1] }
+  }
+  const first = await reload()
+  expect(first).toEqual({
+    code: 1,
+    said: expect.stringMatching(/^reloaded: bad added\nbad: .*; it does not run until that is mended and reloaded\n$/),
+  })
+  expect(await seen()).toEqual({ health: expect.stringContaining('pipeline bad has ended: '), up: '0' })
+  // As often as it is asked: it is still so.
+  expect((await reload()).said).toBe(first.said.replace('added', 'started again'))
+  await rm(foreign)
+  expect(await reload()).toEqual({ code: 0, said: 'reloaded: bad started again\n' })
+  expect(await seen()).toEqual({ health: '{"status":"ok"}', up: '1' })
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+})
+
+test('a fault that a reload has mended, or removed, does not count at the end', async () => {
+  const folder = await scratchFolder()
+  const daemon = await Daemon.start(two('a', 'b'), folder)
+  await daemon.logged(/runs one, two/)
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  onTestFinished(() => void taken.close())
+  const busy = (taken.address() as AddressInfo).port
+  const listening = (port: number) => `    - { name: input_forward, host: 127.0.0.1, port: ${port} }\n`
+  const reload = async (yaml: string) => {
+    await writeFile(join(folder, 'feedoo.yaml'), yaml)
+    return new Daemon(['reload', join(folder, 'feedoo.yaml')]).exit()
+  }
+  const bad = (port: number) => `  bad:\n${listening(port)}`
+  expect(await reload(`${two('a', 'b')}${bad(busy)}  worse:\n${listening(busy)}`)).toBe(1)
+  expect(await reload(`${two('a', 'b')}${bad(await freePort())}`)).toBe(0)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+  // Each time that they failed is told, but not once more at their end.
+  expect(new Set(failures(daemon).map(({ msg }) => msg))).toEqual(new Set(['the pipeline failed']))
+})
+
+test('what a reload gave up at shutdown_timeout does not count at the end', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'in.log'), 'one\n')
+  await writeFile(join(folder, 'file'), '')
+  const yaml = (path: string) => `shutdown_timeout: 0.2
+pipelines:
+  p:
+    - { name: input_file, tag: t, path_pattern: "${folder}/in.log" }
+    - { name: output_archive, path_template: "${folder}/${path}/a.jsonl" }
+`
+  const daemon = await Daemon.start(yaml('file/below'), folder)
+  await daemon.logged(/trying again until it works/)
+  await writeFile(join(folder, 'feedoo.yaml'), yaml('out'))
+  daemon.signal('SIGHUP')
+  await daemon.logged(/reloaded: p changed/)
+  expect(failures(daemon)).toHaveLength(1)
+  await vi.waitFor(async () => expect(await linesIn(join(folder, 'out'))).toEqual(['{"log":"one"}']), 10_000)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+})
+
+function failures(daemon: Daemon): Record<string, unknown>[] {
+  return daemon.logs().filter(({ level }) => level === 'error')
+}
 
 test('without a daemon, feedoo reload says so with exit code 1', async () => {
   const command = new Daemon(['reload', '/nowhere/feedoo.yaml'])
