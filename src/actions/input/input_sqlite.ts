@@ -17,21 +17,36 @@ export const inputSqlite = defineAction({
   details: `A row is an event: its columns are the record, its time is the timestamp. Integers keep all their 64 bits, BLOBs
 are bytes. Rows of the same time come in the order of their tables' names, and of their rowid.
 
-**Position.** Each table has its own: the time and the rowid of the last row that was read, saved with the commit that
-made it safe. A pipeline that is started again goes on from there: no row is lost and none is read twice. A table that
-appears later is read from its first row, or from the moment at which the input first ran with \`from: now\`.
+**Position.** Each table has its own: the time and the rowid, or in a table without one the primary key, of the last row
+that was read, saved with the commit that made it safe. A pipeline that is started again goes on from there: no row is
+lost and none is read twice. A table that appears later is read from its first row, or from the moment at which the input
+first ran with \`from: now\`. So is one that was dropped and made anew, which the log says: seen when it was gone at a
+look; and, when it was back by then or feedoo was down, if no row has the time of the last one read any more, and its rowid
+was not given out again yet, or to a row with an earlier time.
+
+**Equal times.** A row that comes later, but with the very time of the last one read, is read: its rowid is higher. In tables
+without a rowid a new key may be lower, so the keys of that last time are kept, up to 1000, beside the position. If that time
+has more rows, those of a lower key are missed: counted as \`crowded_times\` and logged.
 
 **Late rows.** A row whose time is before the last one read of its table is not read, unless \`remove\` is on. \`offset\`
 makes reading stay so far behind the present that rows still arrive in time. Rows that come later than that are counted
 as \`late_rows\` and logged, if feedoo runs when they come, and their rowid is higher than all before.
 
 **remove.** Rows are deleted when they are safe in their outputs; rows that came late stand behind what was deleted, are
-read then, and deleted too. What was safe and not deleted yet when feedoo was killed is deleted when it starts again, given
-that positions are stored. An empty table is dropped. Without \`remove\` the file is opened for reading only.
+read then, and deleted too. A row is deleted only if it holds what was read: one that was changed in between, or that took
+the place of another, in the same file or a new one of its name, stays and is read. What was safe and not deleted yet when
+feedoo was killed is deleted when it starts again, given that positions are stored. An empty table is dropped. A row that
+an output or a filter rejects is deleted as well: \`dead_letters\` at the top of the configuration keeps it, and a check
+warns without it. Without \`remove\` the file is opened for reading only.
 
 **Time.** The time field holds numbers, integers or floats, in Unix seconds. A table that lacks the field, or declares it as
-text, is reported once and passed over; rows whose time is null, text or bytes are reported with their number. An index
-on the field makes reading much cheaper; a table without one is named in the log, with the statement that makes it.
+text, is reported once and passed over; rows whose time is null, infinite, text or bytes are logged, and counted as
+\`rows_without_time\`, at the start and each minute or less often. An index on the field makes reading much cheaper; a table
+without one is named in the log, with the statement that makes it.
+
+**The future.** Rows whose time is more than a minute ahead are logged, and counted as \`rows_ahead\`: their times may be
+milliseconds. Without \`once\` a row is read when its time has come. With \`once\`, and no \`offset\`, it is read, and does
+not keep the next run of the job from reading what has come before it, unless a table has more than 1000 such rows.
 
 **Others at work.** Other processes may write meanwhile, in any journal mode. While the file is locked, missing or being
 replaced, the input waits: one line in the log when it goes, one when it is back. Views and virtual tables are not read.`,
