@@ -208,6 +208,11 @@ class SeriesReader {
     const limit = Math.min(this.#limits.page, Math.max(minPage, Math.floor(pageRows / lanes)))
     const range = { ...behind(lane.read), from: this.#floor, until: this.#until }
     const page = await this.#insist(() => lane.table.page(range, limit, Math.floor(pageBytes / lanes)))
+    if (page.problem !== undefined) {
+      lane.page = undefined
+      this.#tables.refuse(lane.name, page.problem)
+      return
+    }
     // Rows that come late are read all the same when those before them have been removed.
     if (page.late !== undefined && page.late > 0 && !this.#options.remove) this.#report.late(lane.name, page.late)
     const into = page.remade ? this.#tables.beginAnew(lane) : lane
@@ -232,9 +237,9 @@ class SeriesReader {
       if (lane === undefined || page === undefined) break
       const start = lane.index
       const end = Math.min(this.#merge.endOfRun(lane), start + batchSize - events.length)
-      const read = lane.base.ahead
+      const wasRead = lane.base.ahead.size > 0 ? lane.base.ahead : undefined
       for (let i = start; i < end; i++) {
-        if (read.size > 0 && read.has(rowId(page, i))) continue
+        if (wasRead?.has(rowId(page, i))) continue
         const record = page.records[i] ?? {}
         if (tableField !== undefined) setOwn(record, tableField, lane.name)
         events.push({ tag: lane.tag, timestamp: page.times[i] ?? 0, record })

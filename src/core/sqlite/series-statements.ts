@@ -161,11 +161,16 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
       if (last === undefined) return undefined
       return typeof last === 'bigint' ? Number(last) + floatStep : Number(last)
     },
-    // Text and bytes come after all numbers, as infinity does. Conditions that an index can answer, each of them.
-    timeless: () =>
-      number(`SELECT count(*) ${from} WHERE ${time} IS NULL`) +
-      number(`SELECT count(*) ${from} WHERE ${time} > ?`, Number.MAX_VALUE) +
-      number(`SELECT count(*) ${from} WHERE ${time} < ?`, -Number.MAX_VALUE),
+    timeless() {
+      // Text and bytes come after all numbers, as infinity does.
+      const count = `SELECT count(*) ${from} WHERE`
+      const [high, low] = [Number.MAX_VALUE, -Number.MAX_VALUE]
+      if (!layout.indexed) return number(`${count} ${time} IS NULL OR ${time} > ? OR ${time} < ?`, high, low)
+      // Conditions that the index can answer, each of them.
+      return (
+        number(`${count} ${time} IS NULL`) + number(`${count} ${time} > ?`, high) + number(`${count} ${time} < ?`, low)
+      )
+    },
     isEmpty: () => read(`SELECT 1 ${from} LIMIT 1`).length === 0,
     highestRowid() {
       const [row] = statement(`SELECT max(${keys}) ${from}`).safeIntegers(true).all() as Row[]
