@@ -135,20 +135,23 @@ export class PipelineThread {
   async run(): Promise<void> {
     for (let failures = 0; ; failures++) {
       const began = this.#options.clock.now()
+      let isOpen = this.#worker !== undefined
       try {
-        if (this.#worker === undefined) await this.open()
+        if (!isOpen) await this.open()
+        isOpen = true
         this.#opened()
         await this.#runOnce()
         return
       } catch (error) {
         this.#opened(error)
+        // That it cannot be opened has been told; where a reload ends it, that is over.
+        if (this.#isLeaving() && !isOpen) return
         if (this.#stop.signal.aborted || this.#state === 'leaving') throw error
         this.#failure = error
         if (isFinal(error)) throw error
         if (this.#options.clock.now() - began > longestRestart) failures = 0
         await this.#waitAfter(error, failures)
         this.#failure = undefined
-        // What it failed of has been told; where a reload ends it, that is over.
         if (this.#isLeaving()) return
         if (this.#stop.signal.aborted) throw error
       } finally {
@@ -170,7 +173,7 @@ export class PipelineThread {
    */
   async makeWay(keep: ReadonlySet<string>): Promise<boolean> {
     if (this.#state !== 'running') {
-      if (this.#state === 'waiting') this.#state = 'leaving'
+      if (this.#state === 'waiting' || this.#state === 'opening') this.#state = 'leaving'
       this.stop()
       return false
     }
