@@ -1,5 +1,5 @@
 // Makes writes and flushes of some files fail with EIO: of those whose path holds $EIO_PATH, while $EIO_WHILE exists. With
-// $EIO_SYNC only flushes fail.
+// $EIO_SYNC only flushes fail. With $EIO_ONCE the first failure removes $EIO_WHILE, as a system that says so only once.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +18,9 @@ static int fails(int fd) {
   errno = kept;
   if (length < 0) return 0;
   path[length] = 0;
-  return strstr(path, part) ? (errno = EIO, 1) : 0;
+  if (!strstr(path, part)) return 0;
+  if (getenv("EIO_ONCE")) unlink(flag);
+  return errno = EIO, 1;
 }
 
 #define PASS(type, name, syncs, params, args) \

@@ -1,6 +1,6 @@
 // What goes wrong around the daemon, and passes: disks that are full or read-only, files, senders and targets that are away.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -226,6 +226,58 @@ describe.skipIf(canFail.status !== 0)('a disk that cannot be written (EIO)', () 
     await done
     await end(daemon)
     expect(archived(folder)).toEqual(upTo(sender.acknowledged * perFrame))
+  })
+})
+
+describe.skipIf(canFail.status !== 0)('a disk that tells once that it could not write a SQLite output (EIO)', () => {
+  const output =
+    '    - {name: output_sqlite, filename: "{dir}/out.sqlite", table: t, retry_delay: 0.05, retry_max_delay: 0.2}\n'
+  const env = { LD_PRELOAD: shim, EIO_PATH: 'out.sqlite-wal', EIO_ONCE: '1' }
+  const send = (port: number, first: number, frames: number) =>
+    sending(port, { first, frames, events: (n) => [{ timestamp: 1_600_000_000, record: { n } }] }).done
+  const rowsIn = (path: string) => {
+    const database = sqlite(path)
+    try {
+      return database.prepare('SELECT n FROM t ORDER BY rowid').pluck().all()
+    } finally {
+      database.close()
+    }
+  }
+
+  test('when it flushes it: what may be lost is written anew, into the file', async () => {
+    const folder = await scratchFolder()
+    const port = await freePort()
+    const flag = join(folder, 'broken')
+    const daemon = await Daemon.start(yaml(port, output), folder, { env: { ...env, EIO_WHILE: flag, EIO_SYNC: '1' } })
+    await send(port, 0, 3)
+    writeFileSync(flag, '')
+    await send(port, 3, 4)
+    expect(existsSync(flag)).toBe(false)
+    expect(warnings(daemon).join()).toMatch(/out\.sqlite: .*EIO/)
+    // What the journal holds may be on no disk.
+    copyFileSync(join(folder, 'out.sqlite'), join(folder, 'copy.sqlite'))
+    expect(rowsIn(join(folder, 'copy.sqlite'))).toEqual(upTo(4))
+    await send(port, 4, 6)
+    daemon.signal('SIGKILL')
+    await daemon.exit()
+    const second = await Daemon.start(yaml(port, output), folder)
+    await second.logged(/ runs /)
+    await end(second)
+    expect(rowsIn(join(folder, 'out.sqlite'))).toEqual(upTo(6))
+  })
+
+  test('with the first row: all of them are written later', async () => {
+    const folder = await scratchFolder()
+    const port = await freePort()
+    const flag = join(folder, 'broken')
+    writeFileSync(flag, '')
+    const more = 'dead_letters: "{dir}/dead.jsonl"\n'
+    const daemon = await Daemon.start(yaml(port, output, { more }), folder, { env: { ...env, EIO_WHILE: flag } })
+    await send(port, 0, 10)
+    expect(existsSync(flag)).toBe(false)
+    await end(daemon)
+    expect(existsSync(join(folder, 'dead.jsonl'))).toBe(false)
+    expect(rowsIn(join(folder, 'out.sqlite'))).toEqual(upTo(10))
   })
 })
 

@@ -16,6 +16,8 @@ export interface SenderOptions {
   window: number
   /** Frames in all; it may be lowered while it runs. */
   frames: number
+  /** The frame to begin with; 0 when not given. */
+  first?: number
   /** Milliseconds without an acknowledgement after which it connects anew; for ever when not given. */
   patience?: number
 }
@@ -33,6 +35,7 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options
+    this.#next = options.first ?? 0
   }
 
   /** Sends everything; resolves when all of it is acknowledged, or when the test is over. */

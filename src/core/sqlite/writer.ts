@@ -1,6 +1,6 @@
 // Writes rows into the tables of a SQLite file: one transaction a batch, and a row that is refused harms no other.
 import { closeSync, openSync, statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Database, Statement } from 'better-sqlite3'
 import type { ActionContext, Marks, Position } from '../action.ts'
@@ -40,6 +40,8 @@ interface Connection {
   db: Database
   /** Tells one file from another that came in its place. */
   inode: bigint | undefined
+  /** Of a file in WAL mode: held open, so that it tells of each write that failed since. */
+  journal: FileHandle | undefined
   /** The names of its files would survive a power cut. */
   folderSynced: boolean
   tables: Tables
@@ -53,6 +55,9 @@ interface Connection {
 export class SqliteWriter {
   readonly #options: SqliteWriterOptions
   #connection: Connection | undefined
+  #opening: Promise<Connection> | undefined
+  /** The system could not write all of the journal, and may since have forgotten what. */
+  #journalLost = false
   /** Undefined without durable state: then nothing is written down, and it costs nothing. */
   #commits: Commits | undefined
   /** Rows of an earlier run are still to be deleted. */
@@ -123,22 +128,44 @@ export class SqliteWriter {
   /** Resolves when what was written before the call would survive a power cut. */
   async sync(): Promise<void> {
     const { path } = this.#options
-    const connection = this.#connection
-    if (path !== inMemory && connection !== undefined) {
-      try {
-        // What is not in there any more, SQLite has synced itself.
-        await syncFile(`${path}-wal`)
-        if (!connection.folderSynced) await syncFile(dirname(path))
+    if (path === inMemory) return
+    try {
+      const connection = this.#journalLost ? await this.#connect() : this.#connection
+      if (this.#journalLost && connection !== undefined) this.#checkpoint(connection.db)
+      // What is not in there any more, SQLite has synced itself.
+      if (connection?.journal === undefined) await syncFile(`${path}-wal`)
+      else await connection.journal.datasync()
+      if (connection?.folderSynced === false) {
+        await syncFile(dirname(path))
         connection.folderSynced = true
-      } catch (cause) {
-        throw this.#failure(cause)
       }
+    } catch (cause) {
+      this.#journalLost = true
+      throw this.#failure(cause)
     }
   }
 
   close(): void {
-    this.#connection?.db.close()
+    const connection = this.#connection
     this.#connection = undefined
+    connection?.db.close()
+    // After a sync that is under way, which says what there is to say.
+    connection?.journal?.close().catch(() => {})
+  }
+
+  /** Writes what the journal holds into the file, syncs that, and begins the journal anew: another sync would say that all is well. */
+  #checkpoint(db: Database): void {
+    const [result] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    if (result?.busy !== 0) {
+      throw new FeedooError(
+        'OUTPUT_UNAVAILABLE',
+        'what could not be synced must be written again, and somebody reads it',
+        {
+          retriable: true,
+        },
+      )
+    }
+    this.#journalLost = false
   }
 
   #transaction(connection: Connection, job: readonly Slice[]): Refused[] {
@@ -217,7 +244,12 @@ export class SqliteWriter {
       this.#options.context.log.warn({ path }, 'the file was removed or replaced; it is opened again')
       this.close()
     }
-    this.#connection ??= await this.#open()
+    if (this.#connection === undefined) {
+      this.#opening ??= this.#open().finally(() => {
+        this.#opening = undefined
+      })
+      this.#connection = await this.#opening
+    }
     if (this.#undo) this.#undoRows(this.#connection.db)
     return this.#connection
   }
@@ -230,13 +262,17 @@ export class SqliteWriter {
       // A commit then waits for no disk, and harms no file; `sync` is what waits.
       const mode = db.pragma('journal_mode = WAL', { simple: true })
       db.pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
+      const readVersion = db.prepare<[], number>('PRAGMA schema_version').pluck()
+      // SQLite opens the journal when it reads.
+      readVersion.get()
       return {
         db,
         inode: inodeOf(path),
+        journal: mode === 'wal' ? await open(`${path}-wal`, 'r') : undefined,
         folderSynced: false,
         tables: createTables(db, { timeColumn, maxColumns }),
         version: -1,
-        readVersion: db.prepare<[], number>('PRAGMA schema_version').pluck(),
+        readVersion,
         begin: db.prepare<[]>('BEGIN IMMEDIATE'),
         commit: db.prepare<[]>('COMMIT'),
       }
