@@ -218,7 +218,10 @@ describe('a table that is made anew', () => {
     ['VACUUM', 'VACUUM'],
     ['VACUUM after a purge', 'DELETE FROM a WHERE ts < 520; DROP INDEX a_ts; VACUUM'],
     ['a row that moves on', 'CREATE TABLE b (ts, n); UPDATE a SET ts = 2000 WHERE n = 3'],
-    ['a last row that is replaced', 'CREATE TABLE b (ts, n); DELETE FROM a WHERE n = 3; INSERT INTO a VALUES (2000, 3)'],
+    [
+      'a last row that is replaced',
+      'CREATE TABLE b (ts, n); DELETE FROM a WHERE n = 3; INSERT INTO a VALUES (2000, 3)',
+    ],
     ['a copy', 'CREATE TABLE b (ts, n); INSERT INTO b SELECT * FROM a; DROP TABLE a; ALTER TABLE b RENAME TO a'],
   ])('is not taken for one that was changed by %s', async (_what, change) => {
     const { log, lines } = recordingLog()
