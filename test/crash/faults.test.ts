@@ -1,5 +1,6 @@
 // What goes wrong around the daemon, and passes: disks that are full or read-only, files, senders and targets that are away.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -280,6 +281,34 @@ describe.skipIf(canFail.status !== 0)('a disk that tells once that it could not 
     expect(rowsIn(join(folder, 'out.sqlite'))).toEqual(upTo(10))
   })
 })
+
+test.skipIf(canFail.status !== 0).each(['intend', 'save'])(
+  'what is marked at once, and could not be flushed, is written into the state file by the next %s',
+  async (then) => {
+    const folder = await scratchFolder()
+    const [path, copy, flag] = [join(folder, 'state'), join(folder, 'copy'), join(folder, 'broken')]
+    const script = fileURLToPath(new URL('intending.ts', import.meta.url))
+    const env = {
+      ...process.env,
+      LD_PRELOAD: shim,
+      EIO_PATH: 'state-wal',
+      EIO_WHILE: flag,
+      EIO_SYNC: '1',
+      EIO_ONCE: '1',
+    }
+    const child = spawn(process.execPath, ['--import', 'tsx', script, path, flag, then], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    await once(child.stdout, 'data')
+    // What the journal holds may be on no disk.
+    copyFileSync(path, copy)
+    const database = sqlite(copy)
+    expect(database.prepare('SELECT key, json FROM marks').raw().all()).toEqual([['a.log', '1']])
+    database.close()
+  },
+)
 
 /** Takes all the room there is. */
 function fill(path: string): void {

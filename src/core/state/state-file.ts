@@ -68,6 +68,10 @@ export class StateFile {
   readonly #memories: Map<string, Known>
   /** The journal, to flush it without holding up the stream. */
   readonly #journal: number
+  /** The same, to flush it at once: the system tells of what it could not write once for each time that a file was opened. */
+  readonly #journalAtOnce: number
+  /** The system could not write all of the journal, and may since have forgotten what. */
+  #journalLost = false
   readonly #closing = new AbortController()
   #seq: number
   #trouble: string | undefined
@@ -126,6 +130,7 @@ export class StateFile {
       this.#memories = new Map(memories.map(({ action, format, last }) => [action, { format, next: last + 1 }]))
       this.#transaction = database.transaction((change: StateChange) => this.#write(change)).immediate
       this.#journal = openSync(`${path}-wal`, 'r+')
+      this.#journalAtOnce = openSync(`${path}-wal`, 'r+')
     } catch (error) {
       database.close()
       throw error
@@ -195,20 +200,14 @@ export class StateFile {
       this.#seq++
     })
     if (this.#options.durability !== 'disk') return
-    let flush = () => this.#flush()
-    await this.#untilItWorks(async () => {
-      const flushing = flush()
-      // What the system could not write, it may since have forgotten: the second attempt writes it again, into the file.
-      flush = async () => this.#checkpoint()
-      await flushing
-    })
+    await this.#untilItWorks(() => this.#flush())
   }
 
   /** Saves marks at once, in a transaction of their own, and waits for the disk. Throws STATE_UNAVAILABLE. */
   intend(action: string, marks: Position): void {
     try {
       this.#database.transaction(() => this.#writeMarks(action, marks)).immediate()
-      if (this.#options.durability === 'disk') fdatasyncSync(this.#journal)
+      if (this.#options.durability === 'disk') this.#flushAtOnce()
     } catch (error) {
       throw unavailable('write', this.path, error)
     }
@@ -218,6 +217,7 @@ export class StateFile {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
     if (this.#syncs === 0) closeSync(this.#journal)
+    closeSync(this.#journalAtOnce)
     this.#database.close()
     this.#unlock()
   }
@@ -264,19 +264,41 @@ export class StateFile {
   }
 
   async #flush(): Promise<void> {
+    if (!this.#journalLost) await this.#syncBeside()
+    // Another flush would say that all is well. It may also have been lost by `intend`, meanwhile.
+    if (this.#journalLost) this.#checkpoint()
+  }
+
+  async #syncBeside(): Promise<void> {
     this.#syncs++
     try {
       await syncData(this.#journal)
+    } catch (error) {
+      this.#journalLost = true
+      throw error
     } finally {
       this.#syncs--
       if (this.#closing.signal.aborted && this.#syncs === 0) closeSync(this.#journal)
     }
   }
 
-  /** Writes what the journal holds into the file, and flushes that. */
+  #flushAtOnce(): void {
+    if (this.#journalLost) return this.#checkpoint()
+    try {
+      fdatasyncSync(this.#journalAtOnce)
+    } catch (error) {
+      this.#journalLost = true
+      throw error
+    }
+  }
+
+  /** Writes what the journal holds into the file, flushes that, and begins the journal anew. */
   #checkpoint(): void {
     const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
     if (result?.busy !== 0) throw new FeedooError('STATE_UNAVAILABLE', 'somebody reads it', { retriable: true })
+    // What is left of the old one on the disk must not be taken for newer than the file.
+    fdatasyncSync(this.#journalAtOnce)
+    this.#journalLost = false
   }
 
   async #untilItWorks(attempt: () => void | Promise<void>): Promise<void> {
