@@ -283,7 +283,10 @@ export class StateFile {
   }
 
   #flushAtOnce(): void {
-    if (this.#journalLost) return this.#checkpoint()
+    if (this.#journalLost) {
+      this.#checkpoint()
+      return
+    }
     try {
       fdatasyncSync(this.#journalAtOnce)
     } catch (error) {
