@@ -23,9 +23,24 @@ export interface Emulator extends Server {
   start(): Promise<void>
 }
 
-/** Listens on loopback only, at a port of its choosing when that is 0, and prints the port. */
+/**
+ * Listens on loopback only, at a port of its choosing when that is 0, and prints the port. The ids of tables are those that
+ * they had before a restart: as if it had kept them.
+ */
 const script = `
 const net = require('node:net')
+const Table = require(require('node:path').join(process.argv[1], '../table.js'))
+const made = new Map()
+Object.defineProperty(Table.prototype, 'id', {
+  get() {
+    return this.madeAs
+  },
+  set() {
+    const name = this.db + '.' + this.name
+    made.set(name, (made.get(name) ?? 0) + 1)
+    this.madeAs = name + ' ' + made.get(name)
+  },
+})
 const { listen } = net.Server.prototype
 net.Server.prototype.listen = function () {
   return listen.call(this, Number(process.argv[2]), '127.0.0.1', () => console.log(this.address().port))

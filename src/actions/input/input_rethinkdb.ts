@@ -55,9 +55,12 @@ export const inputRethinkdb = defineAction({
 \`output_rethinkdb\` marked, because RethinkDB could not hold it, is what it was.
 
 **Position.** Each table has its own: the time and the primary key of the last row that was read, saved with the commit that
-made it safe. A pipeline that is started again goes on from there.
+made it safe. A pipeline that is started again goes on from there. A table that was dropped is forgotten: one that is made
+under its name, also while feedoo does not run, is read from its first row, by the id that RethinkDB gives each table.
 
-**Late rows.** A row whose time is before the last one read of its table is read with \`follow\` or \`remove\` only. With
+**Late rows.** A row whose time is before the last one read of its table is read with \`follow\` or \`remove\` only. Rows of the
+very time of the last one are all read, whatever their keys, unless more than 1000 of that time were read: then those that
+come before the last key may be missed, which the log tells and \`crowded_times\` counts. With
 \`follow\` that is so while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
 was away. \`offset\` makes reading stay so far behind the present that rows still arrive in time.
 
@@ -65,8 +68,9 @@ was away. \`offset\` makes reading stay so far behind the present that rows stil
 has no transactions: a row that is inserted in the moment of the drop, or changed between its reading and its removal, goes
 with it. Do not remove from tables that others change, and write to tables named by the time.
 
-**Time.** The index is read, so a table needs one. A table holds numbers, or dates; where both occur the numbers are read,
-and the other rows reported, as are rows without a time.
+**Time.** The index is read, so a table needs one; while it is being built, the input waits. A table whose index is dropped is
+reported, and read on when it is back; the others are read meanwhile. A table holds numbers, or dates; where both occur, those
+of the kind that more rows have are read, and the other rows reported, as are rows without a time.
 
 **Away.** While the server is away the input waits: one line in the log when it goes, one when it is back. With \`once\` it
 waits \`wait_connection\` seconds, at the start and later: then the job ends with exit code 1.`,
@@ -98,6 +102,7 @@ waits \`wait_connection\` seconds, at the start and later: then the job ends wit
           database: databaseOf(it),
           timeKey: it.timestamp_index ?? it.time_key ?? 'timestamp',
           createIndex: it.create_index,
+          wait: { clock, signal: run.signal },
         })
         const longestAway = it.once ? it.wait_connection : undefined
         const options = { ...seriesReaderOptions(it), longestAway, startPatience: it.wait_connection }

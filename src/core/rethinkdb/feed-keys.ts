@@ -1,5 +1,6 @@
 // Keys of one table that a feed told of and keys that were read: what appears in both is done, what is told and past is late.
-import type { Cursor } from '../series/store.ts'
+import type { Range } from '../series/store.ts'
+import { compareKeys } from './keys.ts'
 import { placeSchema } from './rows.ts'
 
 /** Keys that may wait for their other half. */
@@ -37,14 +38,15 @@ export class FeedKeys {
     }
   }
 
-  /** Keys of rows at or before `after`, which the reader will not come to again: at most `limit`. */
-  late(after: Cursor | undefined, from: number, limit: number): string[] {
+  /** Keys of rows that the reader will not come to again: at most `limit`. */
+  late({ after, from, seen }: Range, limit: number): string[] {
     if (after === undefined || this.#told.size === 0) return []
     const [afterTime, afterKey] = placeSchema.parse(after)
     const late: string[] = []
     for (const [key, time] of this.#told) {
       if (late.length >= limit) break
-      const isPast = time < afterTime || (time === afterTime && compareKeys(key, afterKey) <= 0)
+      // Those of the very time of `after` are read in their turn where it is known which of them were read.
+      const isPast = time < afterTime || (time === afterTime && seen === undefined && compareKeys(key, afterKey) <= 0)
       if (isPast && time >= from) late.push(key)
     }
     return late
@@ -56,23 +58,4 @@ function forgetFirst(keys: Map<string, number> | Set<string>): void {
     keys.delete(key)
     return
   }
-}
-
-/** RethinkDB's order of primary keys, given as JSON text: by type, then by value; text by its bytes. */
-export function compareKeys(a: string, b: string): number {
-  const left: unknown = JSON.parse(a)
-  const right: unknown = JSON.parse(b)
-  const byType = rankOf(left) - rankOf(right)
-  if (byType !== 0) return byType
-  if (typeof left === 'string' && typeof right === 'string')
-    return Buffer.compare(Buffer.from(left), Buffer.from(right))
-  if (typeof left === 'number' && typeof right === 'number') return left - right
-  if (typeof left === 'boolean' && typeof right === 'boolean') return Number(left) - Number(right)
-  // Lists, dates and bytes: taken for equal, so that such a row counts as read or late rather than as still to come.
-  return 0
-}
-
-function rankOf(key: unknown): number {
-  if (Array.isArray(key)) return 0
-  return ['boolean', 'number', 'object', 'string'].indexOf(typeof key) + 1
 }

@@ -4,7 +4,6 @@ import type { Range, SeriesPage } from '../series/store.ts'
 import { RethinkFailure } from './failure.ts'
 import { FeedKeys } from './feed-keys.ts'
 import type { DedicatedLink, RethinkPool } from './pool.ts'
-import { placeSchema } from './rows.ts'
 import type { RethinkStore, RethinkTable } from './store.ts'
 
 /** Seconds in which insertions gather before the reader is woken. */
@@ -106,7 +105,7 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
     }
 
     async function page(range: Range, limit: number, bytes: number): Promise<SeriesPage> {
-      const late = keys.late(range.after, range.from, Math.min(limit, latePage))
+      const late = keys.late(range, Math.min(limit, latePage))
       if (late.length > 0 && range.after !== undefined) {
         const found = await table.pageOfKeys(late, range.after)
         keys.read(late)
@@ -151,6 +150,6 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
   }
 }
 
-function keysOf(page: SeriesPage): string[] {
-  return page.times.map((_, index) => placeSchema.parse(page.cursor(index))[1])
+function keysOf({ times, key }: SeriesPage): string[] {
+  return times.map((_, index) => String(key?.(index)))
 }

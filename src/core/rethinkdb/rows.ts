@@ -1,9 +1,9 @@
 // The rows of one RethinkDB table in the order of their time index: the queries of the reader.
-import { createHash } from 'node:crypto'
 import type { Connection, RDatum, RFeed, RSelection, RTable } from 'rethinkdb-ts'
 import { z } from 'zod'
 import { FeedooError } from '../errors.ts'
 import type { Range } from '../series/store.ts'
+import { compareKeys } from './keys.ts'
 import type { R, RethinkPool } from './pool.ts'
 import { timeField } from './tables.ts'
 
@@ -18,18 +18,21 @@ const lastDate = 253_402_300_799
 /** A row: its time in Unix seconds, its primary key and itself as JSON text. */
 export type Row = readonly [time: number, key: string, text: string]
 
+/** How the time is kept: a table is read as of the one kind. */
+const timeKinds = ['number', 'date'] as const
+type TimeKind = (typeof timeKinds)[number]
+
+/** What ReQL calls them. */
+const typeNames = { number: 'NUMBER', date: 'PTYPE<TIME>' } as const
+
 /** The time and the key of a row, for the position. */
 export const placeSchema = z.tuple([z.number(), z.string()])
 export type Place = z.output<typeof placeSchema>
-
-/** How the time is kept: a table is read as of the one kind. */
-type TimeKind = 'number' | 'date'
 
 export interface RowsOptions {
   pool: RethinkPool
   database: string
   table: string
-  primaryKey: string
   timeKey: string
 }
 
@@ -38,41 +41,56 @@ export const everything: Range = { from: Number.NEGATIVE_INFINITY, until: Number
 /** Its methods throw a RethinkFailure; of the kind `missing` when the table or the index is gone. */
 export class Rows {
   readonly #options: RowsOptions
+  #primaryKey = 'id'
   #kind: TimeKind | undefined
 
   constructor(options: RowsOptions) {
     this.#options = options
   }
 
+  /** Looks what table it is: the server gives each an id of its own. Also what its indexes are called. */
+  async look(): Promise<{ id: string | undefined; indexes: readonly string[] }> {
+    const { id, primary_key = 'id', indexes = [] } = await this.#options.pool.run((r) => this.all(r).info())
+    this.#primaryKey = primary_key
+    return { id, indexes }
+  }
+
+  /** What was found out about its rows does not hold for those of another table. */
+  forget(): void {
+    this.#kind = undefined
+  }
+
   all(r: R): RTable {
     return r.db(this.#options.database).table(this.#options.table)
   }
 
-  /** Rows of a range by time and then by key. */
+  /** Rows of a range by time and then by key. Those before `range.after`, of its very time, come alone. */
   async read(range: Range, limit: number): Promise<Row[]> {
+    const after = range.after === undefined ? undefined : placeSchema.parse(range.after)
     const kind = await this.#findKind()
     if (kind === undefined) return []
-    const { primaryKey, timeKey } = this.#options
-    const after = range.after === undefined ? undefined : placeSchema.parse(range.after)
     if (after === undefined || after[0] < range.from) return this.#behind(range, 'closed', limit, kind)
     const [time, key] = after
     if (time > range.until) return []
     // The rest of the rows of the very same time, then those of later times.
-    const same = await this.#options.pool.run((r) => {
-      const rows = this.all(r).getAll(bound(r, time, kind), { index: timeKey })
-      return this.#list(rows.filter((row: RDatum) => row(primaryKey).gt(r.json(key))).orderBy(primaryKey), limit, kind)
-    })
+    const same = await (range.seen === undefined
+      ? this.#sameTime(time, key, limit, kind)
+      : this.#unseen(time, z.array(z.string()).parse(range.seen), limit, kind))
+    const before = same.filter(([, other]) => compareKeys(other, key) <= 0)
+    if (before.length > 0) return before
     if (same.length >= limit) return same
     return [...same, ...(await this.#behind({ ...range, from: time }, 'open', limit - same.length, kind))]
   }
 
-  /** The rows of these keys that are there, in order of time. */
+  /** The rows of these keys that are there, in order of time; not those whose time is of the other kind, or none. */
   async get(keys: readonly string[]): Promise<Row[]> {
     const kind = await this.#findKind()
     if (kind === undefined || keys.length === 0) return []
-    const rows = await this.#options.pool.run((r) =>
-      this.#list(this.all(r).getAll(keyList(r, keys)), keys.length, kind),
-    )
+    const { pool, timeKey } = this.#options
+    const rows = await pool.run((r) => {
+      const timed = (row: RDatum) => timeField(row, timeKey).typeOf().eq(typeNames[kind])
+      return this.#list(this.all(r).getAll(keyList(r, keys)).filter(timed), keys.length, kind)
+    })
     return rows.sort(([a], [b]) => a - b)
   }
 
@@ -120,7 +138,8 @@ export class Rows {
 
   /** Rows as they are inserted, for a feed: `[time, key]`, `[null, key]` for one without a time that is read. */
   inserted(r: R): RFeed {
-    const { primaryKey, timeKey } = this.#options
+    const { timeKey } = this.#options
+    const primaryKey = this.#primaryKey
     return this.all(r)
       .changes()
       .filter((change: RDatum) => change('old_val').eq(null))
@@ -128,28 +147,58 @@ export class Rows {
         const row = change('new_val')
         const time = timeField(row, timeKey).default(null)
         const seconds = r.branch(
-          time.typeOf().eq('PTYPE<TIME>'),
+          time.typeOf().eq(typeNames.date),
           time.toEpochTime(),
-          r.branch(time.typeOf().eq('NUMBER'), time, null),
+          r.branch(time.typeOf().eq(typeNames.number), time, null),
         )
         return [seconds, row(primaryKey).toJsonString()]
       })
   }
 
-  /** Undefined while the table holds no row with a time. */
+  /** That of most rows; undefined while the table holds none with a time. */
   async #findKind(): Promise<TimeKind | undefined> {
-    for (const kind of ['number', 'date'] as const) {
-      if (this.#kind !== undefined) break
-      const rows = await this.#options.pool.run((r) => this.#between(r, everything, 'closed', kind).limit(1).count())
-      if (rows > 0) this.#kind = kind
+    if (this.#kind !== undefined) return this.#kind
+    const { pool } = this.#options
+    const found: TimeKind[] = []
+    for (const kind of timeKinds) {
+      if ((await pool.run((r) => this.#between(r, everything, 'closed', kind).limit(1).count())) > 0) found.push(kind)
     }
+    if (found.length > 1) {
+      const count = (kind: TimeKind) => pool.run((r) => this.#between(r, everything, 'closed', kind).count())
+      if ((await count('date')) > (await count('number'))) found.reverse()
+    }
+    this.#kind = found[0]
     return this.#kind
   }
 
+  /** Rows of a time behind a key. */
+  #sameTime(time: number, key: string, limit: number, kind: TimeKind): Promise<Row[]> {
+    return this.#options.pool.run((r) => {
+      const rows = this.#at(r, time, kind).filter((row: RDatum) => row(this.#primaryKey).gt(r.json(key)))
+      return this.#list(rows.orderBy(this.#primaryKey), limit, kind)
+    })
+  }
+
+  /** Rows of a time but for those of some keys. */
+  #unseen(time: number, seen: readonly string[], limit: number, kind: TimeKind): Promise<Row[]> {
+    return this.#options.pool.run((r) => {
+      const keys = this.#at(r, time, kind)
+        .map((row: RDatum) => row(this.#primaryKey))
+        .coerceTo('array')
+        .setDifference(r.json(`[${seen.join(',')}]`))
+      const first = keys.orderBy((key: RDatum) => key).limit(limit)
+      return this.#list(this.all(r).getAll(r.args(first)).orderBy(this.#primaryKey), limit, kind)
+    })
+  }
+
+  #at(r: R, time: number, kind: TimeKind): RSelection {
+    return this.all(r).getAll(bound(r, time, kind), { index: this.#options.timeKey })
+  }
+
   #behind(range: Range, left: 'open' | 'closed', limit: number, kind: TimeKind): Promise<Row[]> {
-    const { pool, primaryKey, timeKey } = this.#options
+    const { pool, timeKey } = this.#options
     return pool.run((r) =>
-      this.#list(this.#between(r, range, left, kind).orderBy(primaryKey, { index: timeKey }), limit, kind),
+      this.#list(this.#between(r, range, left, kind).orderBy(this.#primaryKey, { index: timeKey }), limit, kind),
     )
   }
 
@@ -159,7 +208,8 @@ export class Rows {
   }
 
   #list(rows: RSelection, limit: number, kind: TimeKind) {
-    const { primaryKey, timeKey } = this.#options
+    const { timeKey } = this.#options
+    const primaryKey = this.#primaryKey
     // The text of the document, because the driver would change keys and dates of an object.
     const shown = (row: RDatum) => {
       const time = timeField(row, timeKey)
@@ -169,11 +219,6 @@ export class Rows {
     const list = rows.limit(limit).map(shown).coerceTo('array')
     return { run: (connection: Connection): Promise<Row[]> => list.run(connection, { arrayLimit }) }
   }
-}
-
-/** A digest of a key, 12 hexadecimal digits: enough to know the rows of a span again. */
-export function keyDigest(key: string): string {
-  return createHash('sha256').update(key).digest('hex').slice(0, 12)
 }
 
 function keyList(r: R, keys: readonly string[]): RDatum {

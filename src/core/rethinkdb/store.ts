@@ -1,11 +1,12 @@
 // The tables of a RethinkDB database as time series, for the reader that input_sqlite and input_rethinkdb share.
 import { z } from 'zod'
-import type { Cursor, SeriesPage, SeriesStore, SeriesTable, Span, Taken, Unreadable } from '../series/store.ts'
+import type { Cursor, Range, SeriesPage, SeriesStore, SeriesTable, Span, Taken, Unreadable } from '../series/store.ts'
 import { decodeDocument } from './documents.ts'
 import { RethinkFailure } from './failure.ts'
+import { compareKeys, keyDigest } from './keys.ts'
 import type { RethinkPool } from './pool.ts'
-import { everything, keyDigest, type Row, Rows } from './rows.ts'
-import { ensureTimeIndex } from './tables.ts'
+import { everything, placeSchema, type Row, Rows } from './rows.ts'
+import { ensureTimeIndex, type WaitOptions, waitForIndex } from './tables.ts'
 
 /** Rows of the first page of a table, as long as nobody knows how big they are. */
 const firstPage = 100
@@ -19,6 +20,8 @@ export interface StoreOptions {
   timeKey: string
   /** Makes that index where it is missing. */
   createIndex: boolean
+  /** How it waits for an index that is being built. */
+  wait: WaitOptions
 }
 
 /** A table, and what a feed wants of it beside. */
@@ -35,37 +38,63 @@ export interface RethinkStore extends SeriesStore {
 /** Times of the first and the last row, and the digests of the keys in Base64. */
 const spanSchema = z.tuple([z.number(), z.number(), z.string()])
 
-export function createRethinkStore({ pool, database, timeKey, createIndex }: StoreOptions): RethinkStore {
+export function createRethinkStore({ pool, database, timeKey, createIndex, wait }: StoreOptions): RethinkStore {
+  const withoutIndex = `it has no index ${timeKey}; create_index: true would make one`
   return {
     tables: () => whenThere([], () => pool.run((r) => r.db(database).tableList())),
     table: (name) =>
       whenThere(undefined, async () => {
-        const { primary_key: primaryKey = 'id', indexes } = await pool.run((r) => r.db(database).table(name).info())
+        const rows = new Rows({ pool, database, table: name, timeKey })
+        const { indexes } = await rows.look()
         if (createIndex) await ensureTimeIndex(pool, database, name, timeKey)
-        else if (!indexes?.includes(timeKey)) {
-          return { problem: `it has no index ${timeKey}; create_index: true would make one` }
-        }
-        const [index] = await pool.run((r) => r.db(database).table(name).indexWait(timeKey))
-        if (index?.multi || index?.geo) return { problem: `its index ${timeKey} is not one over a time` }
-        return createTable(name, new Rows({ pool, database, table: name, primaryKey, timeKey }))
+        else if (!indexes.includes(timeKey)) return { problem: withoutIndex }
+        const index = await waitForIndex(pool, database, name, timeKey, wait)
+        if (index === undefined) return { problem: withoutIndex }
+        if (index.multi || index.geo) return { problem: `its index ${timeKey} is not one over a time` }
+        return createTable(name, rows, withoutIndex)
       }),
     close: () => pool.close(),
   }
 }
 
-function createTable(name: string, rows: Rows): RethinkTable {
+function createTable(name: string, rows: Rows, withoutIndex: string): RethinkTable {
   /** Bytes of a row, about, as of the last page. */
   let rowBytes: number | undefined
+  /** Which table it is. It is looked at again before the first page of each round: that takes longer than a short page. */
+  let identity: string | undefined
+  let isFirst = true
+
+  async function read(range: Range, limit: number): Promise<SeriesPage> {
+    if (isFirst) identity = (await rows.look()).id
+    isFirst = true
+    const remade = identity !== undefined && range.identity !== undefined && range.identity !== identity
+    if (remade) rows.forget()
+    const wanted = remade ? { from: range.from, until: range.until } : range
+    const found = await rows.read(wanted, limit)
+    const page = pageOf(found, limit, wanted.after)
+    isFirst = !page.more
+    return {
+      ...page,
+      key: (index) => found[index]?.[1] ?? '',
+      ...(identity === undefined ? {} : { identity }),
+      ...(remade ? { remade } : {}),
+    }
+  }
+
   return {
     name,
     rows,
     page: (range, limit, bytes) =>
-      whenThere(pageOf([], 0), async () => {
-        const most = Math.min(limit, rowBytes === undefined ? firstPage : Math.max(1, Math.floor(bytes / rowBytes)))
-        const page = pageOf(await rows.read(range, most), most)
-        if (page.times.length > 0) rowBytes = Math.max(1, page.bytes / page.times.length)
-        return page
-      }),
+      whenThere(
+        pageOf([], 0),
+        async () => {
+          const most = Math.min(limit, rowBytes === undefined ? firstPage : Math.max(1, Math.floor(bytes / rowBytes)))
+          const page = await read(range, most)
+          if (page.times.length > 0) rowBytes = Math.max(1, page.bytes / page.times.length)
+          return page
+        },
+        { ...pageOf([], 0), problem: withoutIndex },
+      ),
     pageOfKeys: (keys, at) =>
       whenThere(pageOf([], 0), async () => {
         const page = pageOf(await rows.get(keys), 0)
@@ -78,16 +107,20 @@ function createTable(name: string, rows: Rows): RethinkTable {
     dropIfEmpty: () => whenThere(false, () => rows.drop()),
   }
 
-  function pageOf(found: readonly Row[], limit: number): SeriesPage {
+  /** Rows that stand before `after`, of its very time, leave it where it is. */
+  function pageOf(found: readonly Row[], limit: number, after?: Cursor): SeriesPage {
+    const [time, key] = after === undefined ? [] : placeSchema.parse(after)
+    const [first] = found
+    const isBefore = first !== undefined && first[0] === time && compareKeys(first[1], key ?? '') <= 0
     return {
       times: found.map(([time]) => time),
       records: found.map(([, , text]) => decodeDocument(text)),
-      more: found.length > 0 && found.length === limit,
+      more: found.length > 0 && (isBefore || found.length === limit),
       bytes: found.reduce((bytes, [, , text]) => bytes + text.length, 0),
       cursor(index) {
         const row = found[index]
         if (row === undefined) throw new RangeError(`the page has no row ${index}`)
-        return [row[0], row[1]]
+        return isBefore && after !== undefined ? after : [row[0], row[1]]
       },
       take: (start, end) => take(found.slice(start, end)),
     }
@@ -116,13 +149,12 @@ async function removeSpan(rows: Rows, span: Span): Promise<void> {
   }
 }
 
-/** What `look` finds, or `otherwise` when the table is gone, or the whole database. */
-async function whenThere<T>(otherwise: T, look: () => Promise<T>): Promise<T> {
+/** What `look` finds, or `otherwise` when the table is gone, or the whole database, and `unindexed` when its index is. */
+async function whenThere<T>(otherwise: T, look: () => Promise<T>, unindexed = otherwise): Promise<T> {
   try {
     return await look()
   } catch (error) {
-    const isGone = error instanceof RethinkFailure && error.kind === 'missing' && !/: Index /.test(error.message)
-    if (isGone) return otherwise
-    throw error
+    if (!(error instanceof RethinkFailure && error.kind === 'missing')) throw error
+    return /: Index /.test(error.message) ? unindexed : otherwise
   }
 }

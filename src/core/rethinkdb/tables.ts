@@ -1,11 +1,16 @@
 // Databases, tables and time indexes of RethinkDB: what they may be called, and making those that are missing.
 import type { RDatum, RTable } from 'rethinkdb-ts'
+import type { Clock } from '../clock.ts'
+import { Stopped } from '../series/reader-away.ts'
 import type { TableNameRules } from '../series/writer-table.ts'
 import { RethinkFailure } from './failure.ts'
 import type { R, RethinkPool } from './pool.ts'
 
 /** Seconds to wait for a table that was just made. */
 const readyTimeout = 20
+/** Seconds between two questions whether an index is ready: the first pause, and, as it doubles, the longest. */
+const firstDelay = 0.02
+const longestDelay = 1
 
 /** RethinkDB takes letters, digits, `_` and `-`; anything else becomes `_`. */
 export const tableNameRules: TableNameRules = {
@@ -53,7 +58,7 @@ async function ensureTable(pool: RethinkPool, database: string, table: string): 
   }
 }
 
-/** Makes an index of that name over the time field, if there is none, and waits until it is ready. */
+/** Makes an index of that name over the time field, if there is none. Rows can be inserted while it is being built. */
 export async function ensureTimeIndex(
   pool: RethinkPool,
   database: string,
@@ -70,7 +75,32 @@ export async function ensureTimeIndex(
     }
     await make(pool.run(create))
   }
-  await pool.run((r) => r.db(database).table(table).indexWait(timeKey))
+}
+
+/** How somebody waits, and until when. */
+export interface WaitOptions {
+  clock: Clock
+  signal: AbortSignal
+}
+
+/**
+ * Waits until an index is built, however long that takes: in a table of many rows that is longer than a query may take.
+ * Undefined when there is no such index. Throws Stopped when the signal aborts meanwhile.
+ */
+export async function waitForIndex(
+  pool: RethinkPool,
+  database: string,
+  table: string,
+  index: string,
+  { clock, signal }: WaitOptions,
+): Promise<{ multi: boolean; geo: boolean } | undefined> {
+  for (let delay = firstDelay; ; delay = Math.min(delay * 2, longestDelay)) {
+    const all = await pool.run((r) => r.db(database).table(table).indexStatus())
+    const status = all.find((other) => other.index === index)
+    if (status === undefined || status.ready) return status
+    await clock.sleep(delay, signal)
+    if (signal.aborted) throw new Stopped()
+  }
 }
 
 /** The time field of a row: a key that has dots in it and exists literally wins, as everywhere. */

@@ -76,6 +76,15 @@ export class ReaderTables {
     return lane
   }
 
+  /** A table cannot be read, or not any more. It is looked at again, and how far it was read is kept. */
+  refuse(name: string, problem: string): void {
+    const { context } = this.#options
+    this.#lanes.delete(name)
+    this.#told.add(name)
+    context.count('unread_tables', 1)
+    context.log.warn({ table: name }, `the table ${name} is not read: ${problem}`)
+  }
+
   /** Adds to a position how far a table is read. */
   save(position: Position, { name, sentTo }: Lane): void {
     this.#places.delete(name)
@@ -101,9 +110,7 @@ export class ReaderTables {
     const told = this.#told.has(name)
     this.#told.add(name)
     if ('problem' in table) {
-      if (told) return undefined
-      context.count('unread_tables', 1)
-      context.log.warn({ table: name }, `the table ${name} is not read: ${table.problem}`)
+      if (!told) this.refuse(name, table.problem)
       return undefined
     }
     if (!told && table.advice !== undefined) context.log.info({ table: name }, `the table ${name}: ${table.advice}`)

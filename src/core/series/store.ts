@@ -95,6 +95,11 @@ export interface SeriesPage {
    * that these are its first rows of the range.
    */
   readonly remade?: true
+  /**
+   * Why the table cannot be read any more (somebody has dropped its index); a sentence. The page has no rows. The reader
+   * tells, and looks at the table again later.
+   */
+  readonly problem?: string
   cursor(index: number): Cursor
   /**
    * Tells the row from others of the same time, small and exact as a cursor. Given by tables whose new rows may stand

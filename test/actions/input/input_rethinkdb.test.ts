@@ -97,6 +97,7 @@ const date = (seconds: number) => ({ $reql_type$: 'TIME', epoch_time: seconds, t
 
 describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $title', (given) => {
   const test = it.skipIf(given.skipped)
+  const real = it.skipIf(given.skipped || given.title === 'reqlite')
 
   test('reads all tables that match as one stream in order of time', async () => {
     const server = await given.start()
@@ -154,7 +155,7 @@ describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $t
   })
 
   // reqlite does not get over a row without the field in a range of the index.
-  it.skipIf(given.skipped || given.title === 'reqlite')('reports rows without a time', async () => {
+  real('reports rows without a time', async () => {
     const server = await given.start()
     await fill(server, 'log', [{ id: 1, ts: 1 }, { id: 2 }, { id: 3, ts: 'x' }])
     const { lines, log } = recordingLog()
@@ -274,6 +275,135 @@ describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $t
     await running.stop()
     expect(new Set(idsOf(run.out)).size).toBe(401)
     expect(run.out).toHaveLength(401)
+  })
+
+  test.each([{ follow: true }, { follow: false }])(
+    'reads rows of the last time that come before those that were read ($follow), also after a restart',
+    async ({ follow }) => {
+      const server = await given.start()
+      await fill(server, 'log', [{ id: 'm', ts: 5 }])
+      const connection = await connectTo(server)
+      const store = new PositionStore()
+      const savePositions = (input: string, changes: ReadonlyMap<string, Json>) => store.save(input, changes)
+      const params = { from: 'start', follow }
+      const first = makePipeline([action(server, params)], { savePositions })
+      const running = await start(first)
+      await until(first.out, 1)
+      const more = [
+        { id: 'a', ts: 5 },
+        { id: 'z', ts: 5 },
+      ]
+      await insert(server, connection, 'log', more)
+      await until(first.out, 3)
+      await running.stop()
+      expect(idsOf(first.out)).toEqual(['m', 'a', 'z'])
+      await insert(server, connection, 'log', [
+        { id: 'b', ts: 5 },
+        { id: 'y', ts: 6 },
+      ])
+      const second = makePipeline([action(server, params)], { positions: store.all() })
+      const again = await start(second)
+      await until(second.out, 2)
+      await again.stop()
+      expect(idsOf(second.out)).toEqual(['b', 'y'])
+    },
+  )
+
+  test.each([{ follow: true }, { follow: false }])(
+    'reads a table from its first row that was dropped and made anew while nobody looked ($follow)',
+    async ({ follow }) => {
+      const server = await given.start()
+      await fill(server, 'log', [{ id: 'm', ts: 5 }])
+      const store = new PositionStore()
+      const savePositions = (input: string, changes: ReadonlyMap<string, Json>) => store.save(input, changes)
+      const first = makePipeline([action(server, { once: true })], { savePositions })
+      await first.pipeline.open()
+      await first.pipeline.run(new AbortController().signal)
+      const connection = await connectTo(server)
+      await r.db(server.params.database).tableDrop('log').run(connection)
+      await fill(server, 'log', [
+        { id: 'a', ts: date(2) },
+        { id: 'b', ts: date(7) },
+      ])
+      const second = makePipeline([action(server, { from: 'start', follow })], { positions: store.all() })
+      const running = await start(second)
+      await until(second.out, 2)
+      await running.stop()
+      expect(idsOf(second.out)).toEqual(['a', 'b'])
+    },
+  )
+
+  // reqlite does not say that an index is missing.
+  real('reads on in other tables when somebody drops an index, and in that one when it is back', async () => {
+    const server = await given.start()
+    await fill(server, 'log', [{ id: 'a', ts: 1 }])
+    await fill(server, 'other', [{ id: 'b', ts: 1 }])
+    const { lines, log } = recordingLog()
+    const run = makePipeline([action(server, { from: 'start' })], { log })
+    const running = await start(run)
+    await until(run.out, 2)
+    const connection = await connectTo(server)
+    const table = r.db(server.params.database).table('log')
+    await table.indexDrop('ts').run(connection)
+    while (lines.length === 0) await new Promise(setImmediate)
+    await insert(server, connection, 'other', [{ id: 'c', ts: 2 }])
+    await insert(server, connection, 'log', [{ id: 'd', ts: 2 }])
+    await until(run.out, 3)
+    await table.indexCreate('ts').run(connection)
+    await until(run.out, 4)
+    await running.stop()
+    expect(idsOf(run.out)).toEqual(['a', 'b', 'c', 'd'])
+    expect(lines).toMatchObject([{ level: 'warn', table: 'log', msg: expect.stringContaining('has no index ts') }])
+  })
+
+  test.each<[kind: string, one: unknown, late: unknown, other: unknown]>([
+    ['numbers', 50, 40, date(45)],
+    ['dates', date(50), date(40), 45],
+  ])('follows a table of %s, and passes over a late row that has another kind of time', async (_, one, late, other) => {
+    const server = await given.start()
+    await fill(server, 'log', [{ id: 'a', ts: one }])
+    const run = makePipeline([action(server, { from: 'start', follow: true })])
+    const running = await start(run)
+    await until(run.out, 1)
+    const connection = await connectTo(server)
+    await insert(server, connection, 'log', [
+      { id: 'b', ts: other },
+      { id: 'c', ts: late },
+    ])
+    await until(run.out, 2)
+    await running.stop()
+    expect(run.out.map(({ timestamp, record }) => [timestamp, record.id])).toEqual([
+      [50, 'a'],
+      [40, 'c'],
+    ])
+  })
+
+  test('reads rows of the kind of time that most have, also after a restart', async () => {
+    const server = await given.start()
+    const store = new PositionStore()
+    const savePositions = (input: string, changes: ReadonlyMap<string, Json>) => store.save(input, changes)
+    await fill(server, 'log', [
+      { id: 'a', ts: date(1) },
+      { id: 'b', ts: date(2) },
+    ])
+    const first = makePipeline([action(server, { once: true })], { savePositions })
+    await first.pipeline.open()
+    await first.pipeline.run(new AbortController().signal)
+    await insert(server, await connectTo(server), 'log', [
+      { id: 'c', ts: 3 },
+      { id: 'd', ts: date(3) },
+    ])
+    expect(idsOf(await readOnce(server, {}, store.all()))).toEqual(['d'])
+    expect(idsOf(await readOnce(server))).toEqual(['a', 'b', 'd'])
+  })
+
+  // reqlite builds an index at once.
+  real('waits for an index that is long in the making', async () => {
+    const server = await given.start()
+    const docs = Array.from({ length: 30_000 }, (_, id) => ({ id, ts: id }))
+    await fill(server, 'log', docs, false)
+    const limits = { create_index: true, query_timeout: 0.15, wait_connection: 0 }
+    expect(await readOnce(server, limits)).toHaveLength(docs.length)
   })
 
   test('does not start with a wrong password', async () => {

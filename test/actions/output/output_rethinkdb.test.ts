@@ -54,6 +54,7 @@ describe.each(servers.map((server) => ({ ...server })))('output_rethinkdb with $
     const server = await start()
     await send([action(server, { timestamp_index: 'a.date' })], [event({ id: 1, a: { date: time } })])
     const connection = await connectTo(server)
+    await r.db(server.params.database).table('log').indexWait('a.date').run(connection)
     const rows = r.db(server.params.database).table('log').getAll(time, { index: 'a.date' })
     expect(ids(await rows.coerceTo('array').run(connection))).toEqual([1])
   })
