@@ -1,5 +1,5 @@
 // Rows that were read and are to be removed: by their keys while we run, by a span of a few numbers after a restart.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Json } from '../action.ts'
 import type { Layout } from './series-layout.ts'
 import { decodeValue, decodeValues, encodeValue, type Row, type SqlValue } from './series-values.ts'
@@ -22,16 +22,20 @@ export interface SqliteSpan {
   digest: string
 }
 
-/** Of rows in any order. */
-export function digestOf(rows: readonly Row[]): string {
-  const texts = rows.map((row) => JSON.stringify(row.map(encodeValue)))
-  return createHash('sha1').update(texts.sort().join('\n')).digest('base64url')
+/** Of all values of a row, its place among them. */
+export function rowDigest(row: Row): string {
+  return hash('sha1', JSON.stringify(row.map(encodeValue)), 'base64url')
 }
 
-/** The span of rows that were read one after another. Each row begins with its time and its key. */
-export function spanOf(rows: readonly Row[], { byRowid, key }: Layout): Json {
+/** Of rows in any order. */
+export function digestOf(rowDigests: readonly string[]): string {
+  return hash('sha1', [...rowDigests].sort().join('\n'), 'base64url')
+}
+
+/** The span of rows that were read one after another, and have these digests. Each row begins with its time and its key. */
+export function spanOf(rows: readonly Row[], digests: readonly string[], { byRowid, key }: Layout): Json {
   const place = (row: Row | undefined) => (row ?? []).slice(0, 1 + key.length).map(encodeValue)
-  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(rows) }
+  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(digests) }
   if (!byRowid) return span
   const ids = rangesOf(rows.map((row) => row[1]).filter(isInteger))
   return { ...span, ids: ids.map((range) => range.map(encodeValue)) }

@@ -7,7 +7,7 @@ import { type FileId, identityOf, isRemade, isSameFile } from './series-identity
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
 import { inSnapshot, schemaVersionOf } from './series-snapshot.ts'
-import { digestOf, readSpan, spanOf } from './series-span.ts'
+import { digestOf, readSpan, rowDigest, spanOf } from './series-span.ts'
 import { type Bounds, boundsOf, type Statements, statementsOf } from './series-statements.ts'
 import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type SqlValue } from './series-values.ts'
 
@@ -80,7 +80,7 @@ export class SqliteSeriesTable implements SeriesTable {
     const span = readSpan(json)
     return this.#write((_, { statements }) => {
       // They are removed a span at a time, all or none: others than these very rows have been inserted since.
-      if (digestOf(statements.spanRows(span)) === span.digest) statements.removeSpan(span)
+      if (digestOf(statements.spanRows(span).map(rowDigest)) === span.digest) statements.removeSpan(span)
     }, undefined)
   }
 
@@ -206,17 +206,17 @@ export class SqliteSeriesTable implements SeriesTable {
 
   #take(rows: readonly Row[], { layout, file }: Ready): Taken {
     const places = rows.map((row) => placeOf(row, layout))
-    const digests = rows.map((row) => digestOf([row]))
+    const digests = rows.map(rowDigest)
+    const read = new Set(digests)
     const remove = () =>
-      this.#write((_, ready) => {
+      this.#write((_, { file: now, layout, statements }) => {
         // Equal rows in another file were never read.
-        if (!isSameFile(ready.file, file)) return
-        places.forEach((place, index) => {
-          const [row] = ready.statements.rows([place])
-          if (row !== undefined && digestOf([row]) === digests[index]) ready.statements.remove(place)
-        })
+        if (!isSameFile(now, file)) return
+        for (const row of statements.rows(places)) {
+          if (read.has(rowDigest(row))) statements.remove(placeOf(row, layout))
+        }
       }, undefined)
-    return { span: spanOf(rows, layout), remove }
+    return { span: spanOf(rows, digests, layout), remove }
   }
 }
 
