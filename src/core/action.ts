@@ -21,6 +21,20 @@ export type Position = Record<string, Json>
 /** What an output has marked, by keys of its own choosing. */
 export type Marks = ReadonlyMap<string, Json>
 
+/** What other outputs have marked, by the same keys: more than one may write to the same target. */
+export interface OtherMarks {
+  /**
+   * What outputs of this pipeline have under a key: in `recover`, at the last commit of the process before, also those that
+   * the configuration no longer has; later, since the start.
+   */
+  here(key: string): readonly Json[]
+  /**
+   * What those of other pipelines have now, whose state is in the same folder; undefined when there are none. Takes
+   * milliseconds. Throws STATE_UNAVAILABLE.
+   */
+  elsewhere(): ReadonlyMap<string, readonly Json[]> | undefined
+}
+
 /** What the engine gives an input for the time it runs. */
 export interface InputRun {
   /**
@@ -85,9 +99,10 @@ export interface Output {
   /**
    * Called after `open` when the pipeline keeps durable state: `marks` are what `mark` and `intend` gave, as of the last
    * commit. Undoes what was written after it, because its events come again. An output without `mark` and `recover` gets
-   * its events from a buffer that is part of the commit, and may get some of them twice after a crash.
+   * its events from a buffer that is part of the commit, and may get some of them twice after a crash. `others` can be asked
+   * at any later time, too.
    */
-  recover?(marks: Marks): Promise<void>
+  recover?(marks: Marks, others: OtherMarks): Promise<void>
   /**
    * How far the target is written: what changed of it since the last call, null for what needs no mark any more. Called
    * between two writes, in each commit, and saved with it.

@@ -1,5 +1,6 @@
 // A file that is only appended to, by whole lines: what a failed write leaves behind is cut off again.
 import {
+  type BigIntStats,
   closeSync,
   constants,
   fdatasync,
@@ -32,8 +33,8 @@ const syncFolder = promisify(fsync)
  */
 export class AppendFile {
   readonly path: string
-  /** Tells the file from another one that has its name later. */
-  readonly inode: number
+  /** Tells the file from every other, one that has its name or its inode later too. */
+  readonly identity: string
   #fd: number
   #length: number
   /** The file ends in half a line that somebody else left. */
@@ -55,13 +56,13 @@ export class AppendFile {
     try {
       const { fd, folders } = openOrCreate(path)
       opened = fd
-      const stats = fstatSync(fd)
+      const stats = fstatSync(fd, { bigint: true })
       if (!stats.isFile()) throw new FeedooError('OUTPUT_REJECTED', `${path} is not a regular file`)
       this.#fd = fd
       this.#folders = folders
-      this.inode = stats.ino
-      this.#length = stats.size
-      this.#open = stats.size > 0 && lastByte(fd, stats.size) !== newline
+      this.identity = identityOf(stats)
+      this.#length = Number(stats.size)
+      this.#open = this.#length > 0 && lastByte(fd, this.#length) !== newline
     } catch (cause) {
       if (opened !== -1) closeSync(opened)
       throw cause instanceof FeedooError ? cause : unavailable('open', path, cause)
@@ -74,17 +75,44 @@ export class AppendFile {
   }
 
   /**
-   * Appends lines, which are given without their newlines; `head`, which has its own, stands before them when the file
-   * is empty. Returns false, with nothing written, once the file has been removed from its folder. Throws
-   * OUTPUT_UNAVAILABLE, retriable; then nothing of the lines is in the file.
+   * Bytes that the file has now, with what others have appended, and without what a failed write has left. Of a closed
+   * file that has no longer its name, what it had. Throws what the file system throws.
    */
-  append(lines: readonly string[], head = ''): boolean {
+  size(): number {
+    if (this.#torn > 0) return this.#length
+    if (!this.#closed) return fstatSync(this.#fd).size
+    const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
+    return stats !== undefined && identityOf(stats) === this.identity ? Number(stats.size) : this.#length
+  }
+
+  /**
+   * Appends lines, which are given without their newlines; `head`, which has its own, stands before them when the file
+   * is empty. Returns false, with nothing written, once the file has been removed from its folder. Calls `before` with the
+   * size of the file ahead of the first byte. Throws OUTPUT_UNAVAILABLE, retriable, and what `before` throws; then nothing
+   * of the lines is in the file.
+   */
+  append(lines: readonly string[], head = '', before?: (size: number) => void): boolean {
+    if (!this.#ready()) return false
+    before?.(this.#length)
+    this.#write(lines, head)
+    return true
+  }
+
+  #ready(): boolean {
     try {
       this.#mend()
       // Another process may append to the same file: what it wrote must not be cut off with ours.
       const { size, nlink } = fstatSync(this.#fd)
       if (nlink === 0) return false
       this.#length = size
+      return true
+    } catch (cause) {
+      throw unavailable('write', this.path, cause)
+    }
+  }
+
+  #write(lines: readonly string[], head: string): void {
+    try {
       const before = this.#length === 0 ? head : this.#open ? '\n' : ''
       encodeLines(before, lines, (bytes) => {
         for (let at = 0; at < bytes.length; ) {
@@ -96,7 +124,6 @@ export class AppendFile {
       this.#length += this.#torn
       this.#torn = 0
       this.#open = false
-      return true
     } catch (cause) {
       try {
         this.#mend()
@@ -151,13 +178,13 @@ export class AppendFile {
 }
 
 /**
- * Cuts a file back to a length that it had, in bytes, also when it has another name in the same folder by now. Returns how
- * many bytes were cut, negative when so many are missing; undefined when the file is gone. Throws what the file system
- * throws.
+ * Cuts a file back to a length that it had, in bytes. Goes by its identity, and then the file may have another name in
+ * the same folder by now; or by an inode. Returns how many bytes were cut, negative when so many are missing; undefined
+ * when the file is gone. Throws what the file system throws.
  */
-export function cutFile(path: string, length: number, inode: number): number | undefined {
-  const found = inodeOf(path) === inode ? path : [...neighbours(path)].find((name) => inodeOf(name) === inode)
-  if (found === undefined) return undefined
+export function cutFile(path: string, length: number, file: string | number): number | undefined {
+  const found = typeof file === 'number' ? path : [path, ...neighbours(path)].find((name) => isFile(name, file))
+  if (found === undefined || !isFile(found, file)) return undefined
   const { size } = statSync(found)
   if (size > length) {
     const fd = openSync(found, constants.O_RDWR | constants.O_NONBLOCK)
@@ -171,6 +198,20 @@ export function cutFile(path: string, length: number, inode: number): number | u
   return size - length
 }
 
+/**
+ * An inode is given to a new file as soon as it is free, so the time of birth must agree. The device says nothing more,
+ * and may have another number when the machine has started again; it stands in where the file system knows no birth.
+ */
+function identityOf({ ino, birthtimeNs, dev }: BigIntStats): string {
+  return birthtimeNs > 0n ? `${ino}:${birthtimeNs}` : `${ino}:0:${dev}`
+}
+
+function isFile(path: string, file: string | number): boolean {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false })
+  if (!stats?.isFile()) return false
+  return typeof file === 'number' ? Number(stats.ino) === file : identityOf(stats) === file
+}
+
 function* neighbours(path: string): Generator<string> {
   const folder = dirname(path)
   try {
@@ -178,11 +219,6 @@ function* neighbours(path: string): Generator<string> {
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error
   }
-}
-
-function inodeOf(path: string): number | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats?.isFile() ? stats.ino : undefined
 }
 
 function openOrCreate(path: string): { fd: number; folders: string[] } {

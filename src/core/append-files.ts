@@ -1,16 +1,25 @@
 // Many files that are appended to, of which only so many are open at a time.
 import { resolve } from 'node:path'
-import { z } from 'zod'
-import type { Marks, Position } from './action.ts'
-import { AppendFile, cutFile } from './append-file.ts'
+import type { Json, Marks, Position } from './action.ts'
+import { AppendFile } from './append-file.ts'
+import { cutToMarks, fileMarkOf, liveLength, noOthers, settle } from './append-file-marks.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
 
 /** Files that wait for the disk at the same time: more would take the threads that others wait for. */
 const parallelSyncs = 4
 
-/** How far a file was written at a commit. */
-const fileMark = z.object({ length: z.number(), inode: z.number() })
+/** Milliseconds between two looks into the states of other pipelines. */
+const lookInterval = 1000
+
+interface LiveFile {
+  file: AppendFile
+  path: string
+  /** Bytes, as of the last write, or the last mark. */
+  length: number
+  /** Written to since the last mark. */
+  grown: boolean
+}
 
 export interface AppendFilesOptions {
   /** Files that are open at a time, at most. */
@@ -33,10 +42,13 @@ export class AppendFiles {
   #last: AppendFile | undefined
 
   readonly #intend: ((marks: Position) => void) | undefined
-  /** Files of which the state knows how far they were written, closed ones too; for a durable state only. */
-  readonly #marked = new Map<string, AppendFile>()
-  /** Paths written to since the last mark. */
-  readonly #grown = new Set<string>()
+  #others = noOthers
+  /** Files that were written to since the last commit but one: the state knows how far. By identity; closed ones too. */
+  readonly #live = new Map<string, LiveFile>()
+  /** Marks in the state of files of which everything is committed. */
+  readonly #idle = new Map<string, Json>()
+  /** Milliseconds of the process's clock, from which they may be looked at again. */
+  #nextLook = 0
 
   /** The debug log tells what is opened and closed. */
   constructor({ maxOpen, head = '', log, intend }: AppendFilesOptions) {
@@ -47,45 +59,53 @@ export class AppendFiles {
   }
 
   /** Cuts off what was written after the last commit. Throws OUTPUT_UNAVAILABLE when a file cannot be cut. */
-  recover(marks: Marks): void {
-    for (const [path, saved] of marks) {
-      const { data } = fileMark.safeParse(saved)
-      if (data === undefined) continue
-      const cut = this.#cut(path, data.length, data.inode)
-      if (cut === undefined) this.#log?.info({ path }, 'the file was moved or removed since the last commit')
-      else if (cut > 0) this.#log?.info({ path, bytes: cut }, 'cut off what was written after the last commit')
-      else if (cut < 0) this.#log?.error({ path, bytes: -cut }, 'the file has lost bytes since the last commit')
-    }
+  recover(marks: Marks, others = noOthers): void {
+    this.#others = others
+    cutToMarks(marks, others, this.#log)
+    // They have done what they were there for: an old mark must not cut what comes later.
+    for (const [key, mark] of marks) this.#idle.set(key, mark)
   }
 
-  /** How far the files are written that were written since the last call; null for those that are closed by now. */
+  /**
+   * How far the files are written that were written since the last call. Those that were not need no mark: everything
+   * in them is committed, and whoever writes to them next says so first.
+   */
   mark(): Position {
     const marks: Position = {}
-    for (const [path, file] of this.#marked) {
-      if (this.#grown.has(path)) marks[path] = markOf(file)
-      else if (this.#files.get(file.path) !== file) {
-        // All of it was safe at the mark before: whoever opens it again says so first.
-        marks[path] = null
-        this.#marked.delete(path)
+    for (const [key, live] of this.#live) {
+      if (live.grown) {
+        live.length = sizeOf(live.file)
+        live.grown = false
+        marks[key] = fileMarkOf(live.path, live.length)
+      } else {
+        const mark = fileMarkOf(live.path, live.length, true)
+        marks[key] = mark
+        this.#live.delete(key)
+        this.#idle.set(key, mark)
       }
     }
-    this.#grown.clear()
+    if (this.#idle.size > 0 && performance.now() >= this.#nextLook) Object.assign(marks, this.#settleIdle())
     return marks
+  }
+
+  /** After the last commit: the marks that keep other pipelines from cutting what is committed here. */
+  lastingMarks(): Position {
+    for (const [key, { path, length }] of this.#live) this.#idle.set(key, fileMarkOf(path, length, true))
+    this.#live.clear()
+    const settled = { ...Object.fromEntries(this.#idle), ...this.#settleIdle() }
+    return Object.fromEntries(Object.entries(settled).filter(([, mark]) => mark !== null))
   }
 
   /** Appends lines to the file at a path. Throws as AppendFile does. */
   append(path: string, lines: readonly string[]): void {
     let file = this.#open(path)
-    this.#announce(file)
-    while (!file.append(lines, this.#head)) {
+    while (!this.#appendTo(file, lines)) {
       // Removed by somebody: what it held is gone with it, what comes goes to a new file.
       this.#log?.debug({ path }, 'the file was removed; a new one takes its place')
       this.#forget(file)
       file = this.#open(path)
-      this.#announce(file)
     }
     this.#unsynced.add(file)
-    if (this.#intend !== undefined) this.#grown.add(resolve(file.path))
   }
 
   /** Resolves when everything appended so far would survive a power cut. Rejects as AppendFile.sync does. */
@@ -113,29 +133,53 @@ export class AppendFiles {
     this.#last = undefined
   }
 
-  /** The state must know of a file before it is written to: what it does not know of it does not cut. */
-  #announce(file: AppendFile): void {
-    if (this.#intend === undefined) return
-    const path = resolve(file.path)
-    const known = this.#marked.get(path)
-    if (known === file) return
-    // The same file, closed and opened again since the last commit: its mark stands.
-    if (known?.inode !== file.inode) {
-      try {
-        this.#intend({ [path]: markOf(file) })
-      } catch (cause) {
-        const message = `cannot write to ${path}, because the state cannot be saved: ${messageOf(cause)}`
-        throw new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable: true })
-      }
+  #appendTo(file: AppendFile, lines: readonly string[]): boolean {
+    if (this.#intend === undefined) return file.append(lines, this.#head)
+    if (!file.append(lines, this.#head, (size) => this.#announce(file, size))) return false
+    const live = this.#live.get(file.identity)
+    if (live !== undefined) {
+      live.length = file.length
+      live.grown = true
     }
-    this.#marked.set(path, file)
+    return true
   }
 
-  #cut(path: string, length: number, inode: number): number | undefined {
+  /** The state must know of a file before it is written to: what it does not know of it does not cut. */
+  #announce(file: AppendFile, size: number): void {
+    const key = file.identity
+    const live = this.#live.get(key)
+    // It may have been closed and opened again since: its mark stands. Not when somebody has emptied it.
+    if (live !== undefined && size >= live.length) {
+      live.file = file
+      return
+    }
+    const path = resolve(file.path)
+    // What another output of the pipeline has written since the last commit is not committed.
+    const length = Math.min(size, ...this.#others.here(key).flatMap((mark) => liveLength(mark) ?? []))
     try {
-      return cutFile(path, length, inode)
+      this.#intend?.({ [key]: fileMarkOf(path, length) })
     } catch (cause) {
-      throw new FeedooError('OUTPUT_UNAVAILABLE', `cannot cut ${path}: ${messageOf(cause)}`, { cause })
+      const message = `cannot write to ${path}, because the state cannot be saved: ${messageOf(cause)}`
+      throw new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable: true })
+    }
+    this.#live.set(key, { file, path, length: size, grown: false })
+    this.#idle.delete(key)
+  }
+
+  /** Takes away what no other pipeline makes necessary. */
+  #settleIdle(): Position {
+    try {
+      const elsewhere = this.#others.elsewhere()
+      const settled = settle(this.#idle, elsewhere)
+      if (elsewhere !== undefined) this.#nextLook = performance.now() + lookInterval
+      for (const [key, mark] of Object.entries(settled)) {
+        if (mark === null) this.#idle.delete(key)
+        else this.#idle.set(key, mark)
+      }
+      return settled
+    } catch (error) {
+      this.#log?.debug({ reason: messageOf(error) }, 'marks stay: the states of other pipelines cannot be read')
+      return {}
     }
   }
 
@@ -170,6 +214,11 @@ export class AppendFiles {
   }
 }
 
-function markOf({ length, inode }: AppendFile): { length: number; inode: number } {
-  return { length, inode }
+/** Not only what this output has written: what others have committed must not be cut with it. */
+function sizeOf(file: AppendFile): number {
+  try {
+    return file.size()
+  } catch {
+    return file.length
+  }
 }

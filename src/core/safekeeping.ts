@@ -1,5 +1,6 @@
 // What a commit makes safe: the outputs, then, in one transaction, everything that the pipeline remembers.
-import type { Json, Output, Position } from './action.ts'
+import type { Json, OtherMarks, Output, Position } from './action.ts'
+import { cutToMarks, settle } from './append-file-marks.ts'
 import type { ChangedPositions } from './committer.ts'
 import { crashPoint } from './crash-points.ts'
 import { DurableBuffer } from './durable-buffer.ts'
@@ -46,6 +47,8 @@ export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
 
 /** Milliseconds between two questions whether what was not saved with its commit may be saved now. */
 const laterInterval = 250
+/** Milliseconds after which a commit follows that takes away the marks of what is not written to any more. */
+const settlingTime = 1000
 /** What the dead letters are called in the state. */
 const deadLettersKey = 'dead_letters'
 
@@ -58,12 +61,19 @@ export class Safekeeping {
   readonly #outputs = new Map<string, Output>()
   /** Outputs that are written after the commit, from what it has saved. */
   readonly #buffered: DurableBuffer[] = []
+  /** What each output has marked since the start. */
+  readonly #marked = new Map<string, Map<string, Json>>()
+  /** Marks of outputs that the configuration no longer has: to be taken away with the next save. */
+  readonly #stale = new Map<string, Position>()
+  #started = false
   /** Last of all: what an output refuses during the commit belongs to it. */
   #deadLetters: OutputBuffer | DurableBuffer | undefined
   /** Positions of commits that were not saved, because they came too soon after one that was. */
   readonly #unsaved = new Map<string, Map<string, Json>>()
   /** Runs while there is such a commit. */
   #later: NodeJS.Timeout | undefined
+  /** Runs while there are marks that may be needless by then. */
+  #settling: NodeJS.Timeout | undefined
   #finishing = false
 
   constructor(options: SafekeepingOptions) {
@@ -97,6 +107,7 @@ export class Safekeeping {
   restore(): void {
     const { state, timelines, handover, log } = this.#options
     timelines.restore((name) => state?.timeline(name) ?? handover?.timelines.get(name))
+    if (state?.isDurable) this.#recoverRemoved(state)
     for (const { key, memory, label, isSaved } of this.#memories()) {
       if (isSaved) {
         memory.restore(state?.memory(key, memory.format) ?? [])
@@ -133,7 +144,9 @@ export class Safekeeping {
     const { keys, state } = this.#options
     const built = this.#places[place]?.built
     await built?.action.open?.(signal)
-    if (built?.kind === 'output' && state?.isDurable) await built.action.recover?.(state.marks(keys[place] ?? ''))
+    if (built?.kind !== 'output' || !state?.isDurable) return
+    const key = keys[place] ?? ''
+    await built.action.recover?.(state.marks(key), this.#othersOf(key, state))
   }
 
   /** Saves marks at once; undefined when there is no durable state. */
@@ -145,12 +158,14 @@ export class Safekeeping {
       crashPoint('before_intend')
       state.intend(key, marks)
       this.#direct.get(key)?.intended(marks)
+      this.#noteMarks(key, marks)
       crashPoint('after_intend')
     }
   }
 
   /** Begins to write what the process before this one left in the buffers. */
   start(): void {
+    this.#started = true
     for (const buffer of this.#allBuffered()) buffer.start()
   }
 
@@ -184,6 +199,7 @@ export class Safekeeping {
     const { state, stopping } = this.#options
     this.#finishing = true
     clearInterval(this.#later)
+    clearTimeout(this.#settling)
     // Twice: a dead letter of the first round is in the second.
     for (let round = 0; round < 2; round++) {
       await Promise.all(this.#allBuffered().map((buffer) => buffer.empty(stopping)))
@@ -220,7 +236,7 @@ export class Safekeeping {
    * then, feedoo without this state too, loses nothing by an old mark. But for what an output still needs.
    */
   #noMarks(state: PipelineState): StateChange['marks'] {
-    const marks = new Map<string, Position>()
+    const marks = new Map<string, Position>(this.#stale)
     for (const [key, output] of this.#outputs) {
       const none = Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null]))
       marks.set(key, { ...none, ...output.lastingMarks?.() })
@@ -238,6 +254,55 @@ export class Safekeeping {
     const positions = new Map(this.#unsaved)
     this.#unsaved.clear()
     await state.save({ ...change, marks, positions })
+    for (const [key, changed] of marks) this.#noteMarks(key, changed)
+    // A file that is not written to any more needs no mark: the commit that says so is not to wait for further events.
+    const marked = [...marks.values()].some((changed) => Object.values(changed).some((mark) => mark !== null))
+    if (marked && !this.#finishing) {
+      this.#settling ??= setTimeout(() => {
+        this.#settling = undefined
+        this.#options.wantCommit()
+      }, settlingTime).unref()
+    }
+  }
+
+  /**
+   * What an output has written since the last commit comes again to others, when it is no longer there itself: it is cut
+   * from its files. Rows in a database stay.
+   */
+  #recoverRemoved(state: PipelineState): void {
+    const { log } = this.#options
+    for (const action of state.marked()) {
+      if (this.#outputs.has(action)) continue
+      const marks = state.marks(action)
+      const others = this.#othersOf(action, state)
+      const own = log.child({ action })
+      try {
+        cutToMarks(marks, others, own)
+        this.#stale.set(action, settle(marks, others.elsewhere()))
+      } catch (error) {
+        own.warn(`what was written after the last commit stays: ${messageOf(error)}`)
+      }
+    }
+  }
+
+  #othersOf(own: string, state: PipelineState): OtherMarks {
+    return {
+      here: (key) => {
+        const actions = this.#started ? [...this.#marked.keys()] : state.marked()
+        const marksOf = (action: string) => (this.#started ? this.#marked.get(action) : state.marks(action))
+        return actions.flatMap((action) => (action === own ? [] : (marksOf(action)?.get(key) ?? [])))
+      },
+      elsewhere: () => state.marksElsewhere(),
+    }
+  }
+
+  #noteMarks(action: string, changed: Position): void {
+    const marks = this.#marked.get(action) ?? new Map<string, Json>()
+    this.#marked.set(action, marks)
+    for (const [key, mark] of Object.entries(changed)) {
+      if (mark === null) marks.delete(key)
+      else marks.set(key, mark)
+    }
   }
 
   #saveLater(state: PipelineState): void {
@@ -286,7 +351,8 @@ export class Safekeeping {
   }
 
   #marks(): StateChange['marks'] {
-    const marks = new Map<string, Position>()
+    const marks = new Map<string, Position>(this.#stale)
+    this.#stale.clear()
     for (const [key, buffer] of this.#direct) {
       const mark = buffer.takeMark()
       if (mark !== undefined) marks.set(key, mark)

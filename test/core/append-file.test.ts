@@ -10,12 +10,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Json, Position } from '../../src/core/action.ts'
+import type { Json, OtherMarks, Position } from '../../src/core/action.ts'
 import { AppendFile } from '../../src/core/append-file.ts'
 import { AppendFiles } from '../../src/core/append-files.ts'
 import { mountSmallDisk } from '../helpers/small-disk.ts'
@@ -147,8 +148,14 @@ describe('many files', () => {
   })
 
   describe('of a pipeline with durable state', () => {
+    interface Options {
+      maxOpen?: number
+      /** What other outputs have marked. */
+      others?: OtherMarks
+    }
+
     /** Files whose marks are kept as a state keeps them. */
-    function durable(saved: Map<string, Json>, maxOpen = 10) {
+    function durable(saved: Map<string, Json>, { maxOpen = 10, others }: Options = {}) {
       const intents: string[] = []
       const save = (marks: Position) => {
         for (const path of Object.keys(marks)) {
@@ -159,13 +166,17 @@ describe('many files', () => {
       const files = new AppendFiles({
         maxOpen,
         intend: (marks) => {
-          intents.push(...Object.keys(marks).map((path) => path.slice(folder.length + 1)))
+          intents.push(...namesIn(Object.values(marks)))
           save(marks)
         },
       })
-      files.recover(saved)
-      return { files, intents, commit: () => save(files.mark()) }
+      files.recover(saved, others)
+      return { files, intents, commit: () => save(files.mark()), end: () => files.lastingMarks() }
     }
+
+    const namesIn = (marks: Iterable<Json>) =>
+      [...marks].map((mark) => JSON.stringify(mark).replace(/^.*"path":"[^"]*?([^/"]*)".*$/, '$1'))
+    const identityIn = (saved: Map<string, Json>) => [...saved.keys()][0] ?? ''
 
     test('are cut to what they held at the last commit, also those that were not there then', () => {
       const saved = new Map<string, Json>()
@@ -181,7 +192,7 @@ describe('many files', () => {
 
     test('are cut the same way when they were closed and opened again since', () => {
       const saved = new Map<string, Json>()
-      const { files, commit, intents } = durable(saved, 1)
+      const { files, commit, intents } = durable(saved, { maxOpen: 1 })
       const write = (name: string, text: string) => files.append(join(folder, name), [text])
       write('a', '1')
       write('b', '1')
@@ -193,15 +204,15 @@ describe('many files', () => {
       expect(intents).toEqual(['a', 'b'])
     })
 
-    test('need no mark any more once they are closed and committed', () => {
+    test('need no mark any more once they were idle for a commit', () => {
       const saved = new Map<string, Json>()
-      const { files, commit, intents } = durable(saved, 1)
+      const { files, commit, intents } = durable(saved, { maxOpen: 1 })
       const write = (name: string) => files.append(join(folder, name), [name])
       for (const name of ['a', 'b', 'c']) write(name)
       commit()
-      expect([...saved.keys()].map((path) => path.slice(folder.length + 1))).toEqual(['a', 'b', 'c'])
+      expect(namesIn(saved.values())).toEqual(['a', 'b', 'c'])
       commit()
-      expect([...saved.keys()].map((path) => path.slice(folder.length + 1))).toEqual(['c'])
+      expect([...saved.keys()]).toEqual([])
       write('a')
       files.close()
       durable(saved).files.close()
@@ -220,6 +231,162 @@ describe('many files', () => {
       writeFileSync(join(folder, 'a'), 'another\n')
       durable(saved).files.close()
       expect([read(join(folder, 'a')), read(join(folder, 'a.1'))]).toEqual(['another\n', '1\n'])
+    })
+
+    test('are announced once as long as they are written to in each commit', () => {
+      const { files, commit, intents } = durable(new Map())
+      for (let i = 0; i < 5; i++) {
+        files.append(join(folder, 'a'), ['1'])
+        commit()
+      }
+      expect(intents).toEqual(['a'])
+    })
+
+    test('that were moved, and closed to make room, are cut there, and so is the file that has their name now', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit } = durable(saved, { maxOpen: 1 })
+      const write = (name: string, text: string) => files.append(join(folder, name), [text])
+      write('a', '1')
+      commit()
+      write('a', 'lost')
+      renameSync(join(folder, 'a'), join(folder, 'a.1'))
+      for (const name of ['b', 'a']) write(name, 'lost')
+      files.close()
+      durable(saved).files.close()
+      expect(['a.1', 'a', 'b'].map((name) => read(join(folder, name)))).toEqual(['1\n', '', ''])
+    })
+
+    test('that have the inode of a file that is gone, and were born later, are left alone', () => {
+      writeFileSync(join(folder, 'b'), 'a line of another program\n')
+      const { ino } = statSync(join(folder, 'b'))
+      const saved = new Map([[`${ino}:1600000000000000000`, { path: join(folder, 'a'), length: 2 }]])
+      durable(saved).files.close()
+      expect(read(join(folder, 'b'))).toBe('a line of another program\n')
+    })
+
+    test('that somebody empties are announced anew, and cut to what they held since', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit } = durable(saved)
+      const path = join(folder, 'a')
+      files.append(path, ['committed 1', 'committed 2'])
+      commit()
+      truncateSync(path)
+      files.append(path, ['lost 1', 'lost 2', 'lost 3'])
+      files.close()
+      durable(saved).files.close()
+      expect(read(path)).toBe('')
+    })
+
+    test('that were not written to since the last commit but one keep what others have appended', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit } = durable(saved)
+      files.append(join(folder, 'a'), ['1'])
+      commit()
+      commit()
+      appendFileSync(join(folder, 'a'), 'other\n')
+      files.close()
+      durable(saved).files.close()
+      expect(read(join(folder, 'a'))).toBe('1\nother\n')
+    })
+
+    test('are cut at a mark once: a second start leaves alone what has come since', () => {
+      const saved = new Map<string, Json>()
+      const { files, commit } = durable(saved)
+      files.append(join(folder, 'a'), ['1'])
+      commit()
+      files.close()
+      const second = durable(saved)
+      second.commit()
+      expect([...saved]).toEqual([])
+    })
+
+    test('are cut by marks of the former kind, which know the inode and nothing else', () => {
+      for (const name of ['a', 'b']) writeFileSync(join(folder, name), 'committed\nlost\n')
+      const inode = (name: string) => statSync(join(folder, name)).ino
+      const saved = new Map<string, Json>([
+        [join(folder, 'a'), { length: 10, inode: inode('a') }],
+        [join(folder, 'b'), { length: 10, inode: inode('a') }],
+      ])
+      const { commit } = durable(saved)
+      expect(['a', 'b'].map((name) => read(join(folder, name)))).toEqual(['committed\n', 'committed\nlost\n'])
+      commit()
+      expect([...saved]).toEqual([])
+    })
+
+    test('that another output of the pipeline has marked too are cut to what both have committed', () => {
+      const saved = [new Map<string, Json>(), new Map<string, Json>()] as const
+      const beside = (other: Map<string, Json>): OtherMarks => ({
+        here: (key) => [...other].flatMap(([name, mark]) => (name === key ? mark : [])),
+        elsewhere: () => undefined,
+      })
+      const one = durable(saved[0], { others: beside(saved[1]) })
+      const two = durable(saved[1], { others: beside(saved[0]) })
+      const path = join(folder, 'a')
+      const commit = () => {
+        one.commit()
+        two.commit()
+      }
+      one.files.append(path, ['1'])
+      commit()
+      two.files.append(path, ['2'])
+      commit()
+      two.files.append(path, ['lost'])
+      // Idle until now: what it finds in the file is not all committed.
+      one.files.append(path, ['lost'])
+      for (const { files } of [one, two]) files.close()
+      durable(saved[0], { others: beside(saved[1]) })
+      durable(saved[1], { others: beside(saved[0]) })
+      expect(read(path)).toBe('1\n2\n')
+    })
+
+    describe('that another pipeline writes to as well', () => {
+      const elsewhere = (marks: Map<string, Json>): OtherMarks => ({
+        here: () => [],
+        elsewhere: () => new Map([...marks].map(([key, mark]) => [key, [mark]])),
+      })
+
+      test('are not cut while it has a mark', () => {
+        const saved = new Map<string, Json>()
+        const { files } = durable(saved)
+        files.append(join(folder, 'a'), ['1'])
+        files.close()
+        durable(saved, { others: elsewhere(new Map(saved)) }).files.close()
+        expect(read(join(folder, 'a'))).toBe('1\n')
+      })
+
+      test('keep a mark, also at a clean end, that tells the other pipeline so, until it cannot cut any more', () => {
+        const saved = new Map<string, Json>()
+        const other = new Map<string, Json>()
+        const { files, commit, end } = durable(saved, { others: elsewhere(other) })
+        files.append(join(folder, 'a'), ['1'])
+        const live = saved.get(identityIn(saved)) ?? null
+        other.set(identityIn(saved), live)
+        commit()
+        commit()
+        expect([...saved.values()]).toEqual([expect.objectContaining({ idle: true })])
+        expect(Object.values(end())).toEqual([...saved.values()])
+        // An idle mark cuts nothing.
+        appendFileSync(join(folder, 'a'), 'other\n')
+        durable(saved).files.close()
+        expect(read(join(folder, 'a'))).toBe('1\nother\n')
+        other.clear()
+        expect(end()).toEqual({})
+      })
+
+      test('are left as they are when its state cannot be read', () => {
+        const saved = new Map<string, Json>()
+        const { files } = durable(saved)
+        files.append(join(folder, 'a'), ['1'])
+        files.close()
+        const others = {
+          here: () => [],
+          elsewhere: () => {
+            throw new Error('no')
+          },
+        }
+        durable(saved, { others }).files.close()
+        expect(read(join(folder, 'a'))).toBe('1\n')
+      })
     })
   })
 

@@ -27,10 +27,15 @@ class PlainState implements PipelineState {
   timeline = () => undefined
   wanted = () => true
   lastBatch = () => 0
+  marksElsewhere = () => undefined
   close = () => {}
 
   marks(action: string): Map<string, Json> {
     return this.kept.get(action) ?? new Map()
+  }
+
+  marked(): string[] {
+    return [...this.kept.keys()]
   }
 
   batches(action: string): SavedBatch[] {

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { outputSqlite } from '../../src/actions/output/output_sqlite.ts'
 import type { Position } from '../../src/core/action.ts'
+import { noOthers } from '../../src/core/append-file-marks.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { ArrivalTimeline } from '../../src/core/timeline.ts'
 import { silent } from './run-pipeline.ts'
@@ -43,7 +44,7 @@ function save(changed: Position, next: number): void {
   renameSync(`${stateFile}.new`, stateFile)
 }
 
-await action.recover?.(new Map(Object.entries(marks)))
+await action.recover?.(new Map(Object.entries(marks)), noOthers)
 reach('when it has begun')
 let { next } = state
 let writes = 0

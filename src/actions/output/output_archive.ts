@@ -156,10 +156,11 @@ export const outputArchive = defineAction({
         begun = undefined
       },
       writesDuringSync: true,
-      async recover(marks) {
-        files.recover(marks)
+      async recover(marks, others) {
+        files.recover(marks, others)
       },
       mark: () => files.mark(),
+      lastingMarks: () => files.lastingMarks(),
       sync: () => files.sync(),
       async close() {
         files.close()

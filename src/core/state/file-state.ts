@@ -130,6 +130,14 @@ export class FileState implements PipelineState {
     return (this.#whole ?? this.#fileOf(action))?.marks(action) ?? new Map()
   }
 
+  marked(): readonly string[] {
+    return this.#whole?.marked() ?? []
+  }
+
+  marksElsewhere(): ReadonlyMap<string, readonly Json[]> | undefined {
+    return this.#whole?.marksElsewhere()
+  }
+
   intend(action: string, marks: Position): void {
     ;(this.#whole ?? this.#fileOf(action))?.intend(action, marks)
   }

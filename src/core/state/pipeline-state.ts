@@ -47,6 +47,10 @@ export interface PipelineState {
   readonly trouble?: string | undefined
   /** What an output has marked. */
   marks(action: string): Marks
+  /** The outputs that have marks, those of an earlier configuration too. */
+  marked(): readonly string[]
+  /** What outputs of other pipelines have marked. As OtherMarks says. */
+  marksElsewhere(): ReadonlyMap<string, readonly Json[]> | undefined
   /** Saves marks at once, in a transaction of their own. */
   intend(action: string, marks: Position): void
   /** What is left in the buffer of an output, oldest first. */

@@ -11,6 +11,7 @@ import type { Logger } from '../log.ts'
 import type { TimelineState } from '../timeline.ts'
 import { prepareStateFile } from './examine.ts'
 import { lockFile, type Owner } from './file-lock.ts'
+import { marksElsewhere } from './marks-elsewhere.ts'
 import type { SavedBatch, StateChange, TimelineName } from './pipeline-state.ts'
 import { isWritableBy, realPath } from './real-path.ts'
 import { migrate } from './schema.ts'
@@ -60,6 +61,7 @@ export class StateFile {
   /** The fingerprint of the configuration under which the pipeline's last commit was made, if there was one. */
   readonly madeUnder: string | undefined
   readonly #options: StateFileOptions
+  readonly #sqlite: typeof Database
   readonly #database: Database.Database
   readonly #unlock: () => void
   readonly #sql: Statements
@@ -112,6 +114,7 @@ export class StateFile {
     this.path = path
     this.#options = options
     this.#unlock = unlock
+    this.#sqlite = sqlite
     const database = new sqlite(path, { fileMustExist: true, timeout: busyTimeout })
     this.#database = database
     try {
@@ -162,6 +165,21 @@ export class StateFile {
   /** What an output has marked. */
   marks(action: string): Map<string, Json> {
     return toMap(this.#sql.marks.all(this.#options.pipeline, action))
+  }
+
+  /** The actions of the pipeline that have marks. */
+  marked(): string[] {
+    return this.#sql.marked.all(this.#options.pipeline)
+  }
+
+  /** What is marked in other files of the folder, and for other pipelines in this one. Throws STATE_UNAVAILABLE. */
+  marksElsewhere(): Map<string, Json[]> | undefined {
+    const here = this.#sql.marksOfOthers.all(this.#options.pipeline)
+    const found = marksElsewhere(this.#sqlite, this.path)
+    if (here.length === 0) return found
+    const marks = found ?? new Map<string, Json[]>()
+    for (const { key, json } of here) marks.set(key, [...(marks.get(key) ?? []), JSON.parse(json) as Json])
+    return marks
   }
 
   /** What is left in the buffer of an output, oldest first. */

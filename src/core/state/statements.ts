@@ -10,6 +10,8 @@ export interface Statements {
   memories: Statement<[], { action: string; format: string; last: number }>
   segments: Statement<[action: string], Buffer>
   marks: Statement<[action: string], { key: string; json: string }>
+  marked: Statement<[], string>
+  marksOfOthers: Statement<[], { key: string; json: string }>
   batches: Statement<[action: string], SavedBatch>
   lastBatch: Statement<[action: string], number>
   inputs: Statement<[], string>
@@ -41,6 +43,8 @@ export function prepareStatements(database: Database.Database): Statements {
       .prepare<[string, string], Buffer>('SELECT data FROM segments WHERE pipeline = ? AND action = ? ORDER BY seq')
       .pluck(),
     marks: database.prepare('SELECT key, json FROM marks WHERE pipeline = ? AND action = ?'),
+    marked: database.prepare<[string], string>('SELECT DISTINCT action FROM marks WHERE pipeline = ?').pluck(),
+    marksOfOthers: database.prepare('SELECT key, json FROM marks WHERE pipeline <> ?'),
     batches: database.prepare(
       'SELECT seq, name, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq',
     ),

@@ -459,6 +459,8 @@ test('under durable state each saved commit goes back to exactly the events it c
     isDurable: true,
     memory: () => [],
     marks: () => new Map(known),
+    marked: () => [],
+    marksElsewhere: () => undefined,
     intend: (_, marks) => keep(marks),
     batches: () => [],
     lastBatch: () => 0,
