@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, realpathSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { listenUnix } from '../core/net/unix-listener.ts'
@@ -36,37 +36,44 @@ export async function startControl(
   try {
     mkdirSync(folder.path, { recursive: true, mode: folderMode })
     if (!isSafe(folder)) throw new Error(`${folder.path} belongs to somebody else, or is open to others`)
-    const path = join(folder.path, socketName(file))
-    const listener = await listenUnix({
-      path,
-      mode: socketMode,
-      readAhead: order.length,
-      onConnection(socket) {
-        open.add(socket)
-        socket.on('error', () => {})
-        socket.once('close', () => open.delete(socket))
-        serve(socket, reload)
-      },
-      onError: (error) => log.debug(`the control socket: ${messageOf(error)}`),
-    })
-    return {
-      close() {
-        listener.close()
-        for (const socket of open) socket.destroy()
-      },
-    }
   } catch (error) {
     log.debug(`there is no control socket, only signals: ${messageOf(error)}`)
     return undefined
+  }
+  const listeners: { close(): void }[] = []
+  for (const name of socketNames(file)) {
+    try {
+      const listener = await listenUnix({
+        path: join(folder.path, name),
+        mode: socketMode,
+        readAhead: order.length,
+        onConnection(socket) {
+          open.add(socket)
+          socket.on('error', () => {})
+          socket.once('close', () => open.delete(socket))
+          serve(socket, reload)
+        },
+        onError: (error) => log.debug(`the control socket: ${messageOf(error)}`),
+      })
+      listeners.push(listener)
+    } catch (error) {
+      log.debug(`${name} is no control socket of this process: ${messageOf(error)}`)
+    }
+  }
+  return {
+    close() {
+      for (const listener of listeners) listener.close()
+      for (const socket of open) socket.destroy()
+    },
   }
 }
 
 /** Has the daemon that runs `file` read it again. */
 export async function askReload(file: string): Promise<Outcome> {
-  const name = socketName(file)
-  for (const folder of folders()) {
-    if (!isSafe(folder)) continue
-    const answer = await ask(join(folder.path, name))
+  const names = socketNames(file)
+  const paths = folders().flatMap((folder) => (isSafe(folder) ? names.map((name) => join(folder.path, name)) : []))
+  for (const path of paths) {
+    const answer = await ask(path)
     if (answer === undefined) continue
     if (answer === '') return { code: 1, text: 'feedoo: the daemon ended before it had answered\n' }
     return JSON.parse(answer) as Outcome
@@ -134,13 +141,13 @@ function isSafe({ path, isExposed }: Folder): boolean {
   }
 }
 
-/** The same for all names of a file. */
-function socketName(file: string): string {
-  let real = file
+/** One for the path as it was given, behind which another file may stand at any time, and one for the file that stands there now. */
+function socketNames(file: string): string[] {
+  const paths = new Set([resolve(file)])
   try {
-    real = realpathSync(file)
+    paths.add(realpathSync(file))
   } catch {
-    // A file that is gone has no daemon.
+    // It is gone for the moment: the daemon says so.
   }
-  return `${createHash('sha256').update(real).digest('hex').slice(0, 16)}.sock`
+  return [...paths].map((path) => `${createHash('sha256').update(path).digest('hex').slice(0, 16)}.sock`)
 }

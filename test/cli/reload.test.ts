@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -143,6 +143,31 @@ pipelines:
 function failures(daemon: Daemon): Record<string, unknown>[] {
   return daemon.logs().filter(({ level }) => level === 'error')
 }
+
+test('a daemon is found by the path that it was given, whatever stands behind it by then', async () => {
+  const folder = await scratchFolder()
+  const [current, file] = [join(folder, 'current'), join(folder, 'current/feedoo.yaml')]
+  for (const [version, tag] of Object.entries({ v1: 'b', v2: 'c' })) {
+    await mkdir(join(folder, version))
+    await writeFile(join(folder, version, 'feedoo.yaml'), two('a', tag))
+  }
+  const reload = async (path: string) => {
+    const command = new Daemon(['reload', path])
+    return { code: await command.exit(), said: command.stdout + command.stderr }
+  }
+  await symlink('v1', current)
+  const daemon = new Daemon(['run', '-c', file])
+  await daemon.logged(/runs one, two/)
+  expect(await reload(join(folder, 'v1/feedoo.yaml'))).toEqual({ code: 0, said: 'reloaded: no pipeline changed\n' })
+  await rm(current)
+  expect(await reload(file)).toEqual({ code: 2, said: expect.stringContaining('current/feedoo.yaml') })
+  await symlink('v2', current)
+  expect(await reload(file)).toEqual({ code: 0, said: 'reloaded: two changed\n' })
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+  // It leaves no socket behind.
+  expect(await reload(file)).toEqual({ code: 1, said: expect.stringContaining('no daemon runs') })
+})
 
 test('without a daemon, feedoo reload says so with exit code 1', async () => {
   const command = new Daemon(['reload', '/nowhere/feedoo.yaml'])
