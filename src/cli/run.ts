@@ -25,6 +25,8 @@ export interface RunOptions {
  * be read, events in the dead letters; 2 when the configuration is wrong.
  */
 export async function run(options: RunOptions): Promise<number> {
+  // From the start: by itself the first SIGHUP would end the process.
+  const hangups = holdHangups()
   const { config } = await load(options.file, 'nothing was started')
   if (config === undefined) return 2
   const logOptions: LogOptions = { verbosity: options.verbosity, pretty: process.stderr.isTTY === true }
@@ -44,13 +46,13 @@ export async function run(options: RunOptions): Promise<number> {
     log,
     clock: systemClock,
   })
-  // From the start: what is told to stop while it starts, stops as soon as it has started.
+  // What is told to stop while it starts, stops as soon as it has started; a reload waits as long.
   let start = () => {}
   const started = new Promise<void>((resolve) => {
     start = resolve
   })
   const reloader = new Reloader(config, { file: options.file, supervisor, log, self: { instance, owner }, started })
-  const wasStopped = onSignals(supervisor, reloader, log)
+  const wasStopped = onSignals(supervisor, reloader, hangups, log)
   log.debug(`opening ${plural(config.pipelines.length, 'pipeline')}`)
   let http: { close(): Promise<void> } | undefined
   let control: { close(): void } | undefined
@@ -107,7 +109,7 @@ async function startStates(
 }
 
 /** Returns what says whether a signal has told to stop. */
-function onSignals(supervisor: Supervisor, reloader: Reloader, log: Logger): () => boolean {
+function onSignals(supervisor: Supervisor, reloader: Reloader, hangups: Hangups, log: Logger): () => boolean {
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) {
@@ -120,8 +122,23 @@ function onSignals(supervisor: Supervisor, reloader: Reloader, log: Logger): () 
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  process.on('SIGHUP', () => void reloader.reload())
+  hangups(() => void reloader.reload())
   return () => stopping
+}
+
+/** Says what takes SIGHUP from now on; one that came before is given to it. */
+type Hangups = (take: () => void) => void
+
+function holdHangups(): Hangups {
+  let came = false
+  let take = () => {
+    came = true
+  }
+  process.on('SIGHUP', () => take())
+  return (next) => {
+    take = next
+    if (came) next()
+  }
 }
 
 function sourceOf(supervisor: Supervisor) {

@@ -418,6 +418,27 @@ test('a signal while the daemon starts ends it as one later would', async () => 
   expect(await daemon.exit()).toBe(0)
 })
 
+const hangingUp = `
+import { appendFileSync } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
+if (isMainThread) {
+  appendFileSync(new URL('feedoo.yaml', import.meta.url), '  late:\\n    - { name: input_dummy, tag: t, data: {}, repeat: -1, rate: 5 }\\n')
+  process.kill(process.pid, 'SIGHUP')
+}
+`
+
+test('SIGHUP while the configuration is read does not end the daemon: it reads the file again once it runs', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'hup.js'), silentFault + hangingUp)
+  const daemon = await Daemon.start(
+    'plugins: [./hup.js]\npipelines:\n  p:\n    - { name: input_dummy, tag: t, data: {}, repeat: -1, rate: 5 }\n',
+    folder,
+  )
+  await daemon.logged(/reloaded: late added/)
+  daemon.signal('SIGTERM')
+  expect(await daemon.exit(), daemon.stderr).toBe(0)
+})
+
 /** A port that nothing listens on: any, or one of a range. */
 async function freePort(from = 0, to = 0): Promise<number> {
   for (let port = from; port <= to; port++) {
