@@ -82,8 +82,15 @@ export async function dropCommand(
   }
   return onFile(command, writeError, (file, matches) =>
     withLetters(file, async (path) => {
-      const removed = removeLines(path, ({ letter }) => letter !== undefined && matches(letter))
-      write(`${safeText(file)}: ${lettersText(removed)} dropped\n`)
+      // Half a line, after a crash: no filter fits it.
+      let others = 0
+      const removed = removeLines(path, ({ letter }) => {
+        if (letter !== undefined) return matches(letter)
+        if (all) others++
+        return all
+      })
+      const besides = others === 0 ? '' : `, and ${grouped(others)} ${others === 1 ? 'line' : 'lines'} besides`
+      write(`${safeText(file)}: ${lettersText(removed - others)} dropped${besides}\n`)
       return 0
     }),
   )
@@ -184,7 +191,10 @@ function listText(file: string, groups: readonly Group[], letters: number, other
       .join('  ')
       .trimEnd()}\n`
   const table = groups.map((group, index) => line(rows[index] ?? []) + sampleText(group.sample)).join('')
-  const unreadable = others === 0 ? '' : `; ${grouped(others)} lines are no dead letters`
+  const unreadable =
+    others === 0
+      ? ''
+      : `; ${others === 1 ? '1 line is no dead letter' : `${grouped(others)} lines are no dead letters`}`
   const total = `${safeText(file)}: ${lettersText(letters)}${unreadable}\n`
   return groups.length === 0 ? total : `${line(head)}${table}${total}`
 }

@@ -131,8 +131,20 @@ describe('drop', () => {
     const path = await fileOf(lines)
     expect(await drop(path, {})).toMatchObject({ code: 2, err: expect.stringContaining('--all') })
     expect(await linesOf(path)).toEqual(lines)
-    expect((await drop(path, {}, true)).code).toBe(0)
-    expect(await linesOf(path)).toEqual([lines[3], lines[5]])
+    expect(await drop(path, {}, true)).toEqual({
+      code: 0,
+      out: `${path}: 5 dead letters dropped, and 2 lines besides\n`,
+      err: '',
+    })
+    expect(await linesOf(path)).toEqual([])
+  })
+
+  test('takes with --all what a crash has left of a letter', async () => {
+    const path = await fileOf(['{"time":1,"pipe'])
+    expect((await list(path)).out).toBe(`${path}: 0 dead letters; 1 line is no dead letter\n`)
+    expect((await drop(path, { pipeline: 'web' })).out).toBe(`${path}: 0 dead letters dropped\n`)
+    expect((await drop(path, {}, true)).out).toBe(`${path}: 0 dead letters dropped, and 1 line besides\n`)
+    expect((await list(path)).out).toBe(`${path}: 0 dead letters\n`)
   })
 
   test('keeps mode, and a link to the file', async () => {
