@@ -100,7 +100,7 @@ export async function withLetters<Result>(path: string, work: (path: string) => 
   const { randomUUID } = await import('node:crypto')
   const owner = ownerToGive(statSync(real))
   const unlock = await lockFile(real, { sqlite, instance: randomUUID(), owner }, () => {}).catch((cause: unknown) => {
-    if (!(cause instanceof FeedooError)) throw cause
+    if (!(cause instanceof FeedooError) || cause.code !== 'STATE_LOCKED') throw cause
     throw new FeedooError('OUTPUT_UNAVAILABLE', `another command changes ${path}`, { cause })
   })
   try {

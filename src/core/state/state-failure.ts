@@ -5,11 +5,11 @@ import { fileReason } from '../file-reason.ts'
 const passing = /^(?:SQLITE_(?:FULL|BUSY|LOCKED|IOERR)|ENOSPC|EDQUOT|EIO|EAGAIN)/
 
 /** STATE_UNAVAILABLE, retriable for what may pass: a full disk, one that is away, a lock. */
-export function unavailable(what: 'open' | 'write', path: string, cause: unknown): FeedooError {
+export function unavailable(what: 'open' | 'write', path: string, cause: unknown, file = 'state file'): FeedooError {
   const code = systemCode(cause) ?? ''
   const retriable = passing.test(code) || (cause instanceof FeedooError && cause.retriable)
   const reason = reasonOf(code, cause)
-  return new FeedooError('STATE_UNAVAILABLE', `cannot ${what} the state file ${path}: ${reason}`, { cause, retriable })
+  return new FeedooError('STATE_UNAVAILABLE', `cannot ${what} the ${file} ${path}: ${reason}`, { cause, retriable })
 }
 
 function reasonOf(code: string, cause: unknown): string {

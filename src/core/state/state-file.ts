@@ -97,7 +97,7 @@ export class StateFile {
         )
       }
       const prepare = () => prepareStateFile(file, { sqlite, owner, log, flush: durability !== 'unsafe' })
-      const unlock = await lockFile(file, { sqlite, instance, owner }, prepare)
+      const unlock = await lockFile(file, { sqlite, instance, owner, log }, prepare)
       try {
         return new StateFile(file, sqlite, unlock, options)
       } catch (error) {
