@@ -49,7 +49,7 @@ export function advance(place: Place, page: SeriesPage, start: number, end: numb
     time,
     identity,
     seen: page.key === undefined ? place.seen : seenOf(place, page, start, behind),
-    ahead: ahead.size === 0 ? ahead : new Map([...ahead].filter(([, of]) => of > time)),
+    ahead: ahead.size === 0 ? ahead : new Map([...ahead].filter(([, of]) => of >= time)),
   }
 }
 

@@ -237,7 +237,7 @@ class SeriesReader {
       if (lane === undefined || page === undefined) break
       const start = lane.index
       const end = Math.min(this.#merge.endOfRun(lane), start + batchSize - events.length)
-      const wasRead = lane.base.ahead.size > 0 ? lane.base.ahead : undefined
+      const wasRead = lane.sentTo.ahead.size > 0 ? lane.sentTo.ahead : undefined
       for (let i = start; i < end; i++) {
         if (wasRead?.has(rowId(page, i))) continue
         const record = page.records[i] ?? {}

@@ -334,6 +334,23 @@ describe('rows of the future', () => {
     expect(driven.take()).toEqual([])
   })
 
+  it('are read once by a job that runs again when their time has come, beside others of that time', async () => {
+    const database = testDatabase(`CREATE TABLE a (ts, n PRIMARY KEY) WITHOUT ROWID;
+      INSERT INTO a VALUES (5000, 2), (5000, 4), (6000, 6)`)
+    const driven = reader(database, { once: true, limits: { batch: 1, page: 10 } })
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([2, 4, 6])
+    database.db.exec('INSERT INTO a VALUES (5000, 1), (5000, 3), (5000, 5)')
+    driven.clock.advance(10_000)
+    driven.start()
+    await driven.untilWaiting(1)
+    driven.commit(1)
+    driven.kill()
+    driven.start()
+    await driven.settle()
+    expect(numbers(driven.take())).toEqual([1, 3, 5])
+  })
+
   it('are read once by a job that runs again, in a table in milliseconds too', async () => {
     const database = testDatabase(table)
     database.db.exec(`${upTo(1500)} INSERT INTO a SELECT 1700000000000 + value, value FROM series`)
