@@ -71,8 +71,10 @@ export const outputRethinkdb = defineAction({
   name: 'output_rethinkdb',
   summary: 'Inserts events into tables of RethinkDB; database, tables and time indexes are made when they are missing.',
   details: `The primary key of a document is the \`id\` of the record, else the \`id\` of the event's metadata (alerts have one), else a
-digest of tag, time and record: an event that is written a second time replaces itself. Of several equal events each gets an
-id of its own as long as feedoo runs and they are among the last 50,000.
+digest of tag, time and record. With \`state_dir\` the place of the event in the stream goes into the digest: an event that is
+written a second time, after a crash, replaces itself, and no other event does, however equal. Without \`state_dir\` an event
+replaces itself also when it is read again from the beginning; of several equal events each gets an id of its own as long as
+feedoo runs and they are among the last 50,000.
 
 Types come back by \`input_rethinkdb\` as they were. Dates and bytes are RethinkDB's own. Its numbers are doubles: an integer
 beyond 2^53 is stored as \`{"$feedoo:int": "9223372036854775807"}\`, infinity and NaN as \`{"$feedoo:float": "Infinity"}\`; an
@@ -105,7 +107,7 @@ refuses, goes to the dead letters alone.`,
     const database = databaseOf(it)
     const timeKey = it.time_key ?? it.timestamp_index
     const rowOf = createRowOf(timeKey, it.fields)
-    const idOf = createEventIds()
+    const ids = createEventIds()
     const insert = createInserter({
       pool,
       tables: createTableMaker(pool, database, timeKey ?? eventTimeField),
@@ -117,21 +119,25 @@ refuses, goes to the dead letters alone.`,
     })
     /** The event in hand: `idFor` is made once, not once an event. */
     let current: Event | undefined
-    const idFor = (text: string) => metadataId(current) ?? idOf(current as Event, text)
+    const idFor = (text: string) => metadataId(current) ?? ids.idOf(current as Event, text)
+    const write = createSeriesWriter<RowGroup>({
+      table: compileTableName(it.table, tableNameRules),
+      timeKey,
+      context,
+      begin: () => new RowGroup(),
+      add(group, event) {
+        current = event
+        const { key, text } = encodeDocument(rowOf(event), idFor)
+        group.add({ key, text, event })
+      },
+      write: insert,
+    })
     return {
       open: (signal) => waitForServer(pool, it.wait_connection, clock, log, signal),
-      write: createSeriesWriter<RowGroup>({
-        table: compileTableName(it.table, tableNameRules),
-        timeKey,
-        context,
-        begin: () => new RowGroup(),
-        add(group, event) {
-          current = event
-          const { key, text } = encodeDocument(rowOf(event), idFor)
-          group.add({ key, text, event })
-        },
-        write: insert,
-      }),
+      write(events, batch) {
+        ids.begin(batch)
+        return write(events)
+      },
       close: () => pool.close(),
     }
   },

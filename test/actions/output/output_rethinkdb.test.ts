@@ -5,12 +5,15 @@ import { createServer as createTlsServer } from 'node:tls'
 import { type Connection, r } from 'rethinkdb-ts'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { outputRethinkdb } from '../../../src/actions/output/output_rethinkdb.ts'
+import type { Output } from '../../../src/core/action.ts'
+import { systemClock } from '../../../src/core/clock.ts'
 import type { Event } from '../../../src/core/event.ts'
+import { EventTimeline } from '../../../src/core/timeline.ts'
 import { type Certificates, makeCertificates } from '../../helpers/certificates.ts'
 import { deadLettersOf } from '../../helpers/dead-letters.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { type Server, servers, startEmulator } from '../../helpers/rethinkdb.ts'
-import { makePipeline, send } from '../../helpers/run-pipeline.ts'
+import { makePipeline, send, silent } from '../../helpers/run-pipeline.ts'
 
 const time = 1_600_000_000
 
@@ -110,6 +113,18 @@ describe.each(servers.map((server) => ({ ...server })))('output_rethinkdb with $
     for (let i = 0; i < 3; i++) await pipeline.inject([event({ a: 1 })])
     await pipeline.run(new AbortController().signal)
     expect(await rowsOf(server)).toHaveLength(3)
+  })
+
+  it.skipIf(skipped)('keeps equal events apart by the names of their batches, also in another process', async () => {
+    const server = await start()
+    const events = [event({ a: 1 }), event({ a: 1 })]
+    for (const batch of ['state/1', 'state/2', 'state/1', 'state/1']) {
+      // As a new process, which writes again what the one before may have written.
+      const output = outputOf(action(server))
+      await output.write(events, batch)
+      await output.close?.()
+    }
+    expect(await rowsOf(server)).toHaveLength(4)
   })
 
   it.skipIf(skipped)('lets the later of two records with one id win, in whatever chunk they are', async () => {
@@ -293,6 +308,17 @@ describe('output_rethinkdb over TLS', () => {
     await pipeline.run(AbortSignal.abort())
   })
 })
+
+/** The output alone, without a pipeline around it. */
+function outputOf({ name, ...params }: Record<string, unknown>): Output {
+  const nothing = () => {}
+  const built = outputRethinkdb.build(params, {
+    ...{ pipeline: 'test', label: String(name), clock: systemClock, time: new EventTimeline(systemClock), log: silent },
+    ...{ deadLetter: nothing, countError: nothing, count: nothing },
+  })
+  if (built.kind !== 'output') throw new Error('it is no output')
+  return built.action
+}
 
 function byId(rows: readonly Record<string, unknown>[]): Record<string, unknown>[] {
   return [...rows].sort((a, b) => String(a.id).localeCompare(String(b.id), 'en', { numeric: true }))
