@@ -96,6 +96,31 @@ export class AppendFiles {
     return Object.fromEntries(Object.entries(settled).filter(([, mark]) => mark !== null))
   }
 
+  /**
+   * Says at once of many files, of which some are new, that they will be written to: with durable state that waits for the
+   * disk, one time instead of one time a file. Throws OUTPUT_UNAVAILABLE, retriable, when the state cannot be saved.
+   */
+  announce(paths: Iterable<string>): void {
+    if (this.#intend === undefined) return
+    const marks: Position = {}
+    const announced: [file: AppendFile, size: number][] = []
+    for (const path of paths) {
+      if (announced.length === this.#maxOpen) break
+      try {
+        const file = this.#open(path)
+        const size = file.size()
+        if (this.#isKnown(file, size)) continue
+        marks[file.identity] = this.#newMark(file, size)
+        announced.push([file, size])
+      } catch {
+        // The write says what is wrong with it.
+      }
+    }
+    if (announced.length === 0) return
+    this.#save(marks, 'files')
+    for (const [file, size] of announced) this.#follow(file, size)
+  }
+
   /** Appends lines to the file at a path. Throws as AppendFile does. */
   append(path: string, lines: readonly string[]): void {
     let file = this.#open(path)
@@ -135,7 +160,7 @@ export class AppendFiles {
 
   #appendTo(file: AppendFile, lines: readonly string[]): boolean {
     if (this.#intend === undefined) return file.append(lines, this.#head)
-    if (!file.append(lines, this.#head, (size) => this.#announce(file, size))) return false
+    if (!file.append(lines, this.#head, (size) => this.#announceOne(file, size))) return false
     const live = this.#live.get(file.identity)
     if (live !== undefined) {
       live.length = file.length
@@ -145,25 +170,39 @@ export class AppendFiles {
   }
 
   /** The state must know of a file before it is written to: what it does not know of it does not cut. */
-  #announce(file: AppendFile, size: number): void {
-    const key = file.identity
-    const live = this.#live.get(key)
-    // It may have been closed and opened again since: its mark stands. Not when somebody has emptied it.
-    if (live !== undefined && size >= live.length) {
-      live.file = file
-      return
-    }
-    const path = resolve(file.path)
+  #announceOne(file: AppendFile, size: number): void {
+    if (this.#isKnown(file, size)) return
+    this.#save({ [file.identity]: this.#newMark(file, size) }, file.path)
+    this.#follow(file, size)
+  }
+
+  #isKnown(file: AppendFile, size: number): boolean {
+    const live = this.#live.get(file.identity)
+    // Not when somebody has emptied it.
+    if (live === undefined || size < live.length) return false
+    // It may have been closed and opened again since: its mark stands.
+    live.file = file
+    return true
+  }
+
+  #newMark({ identity, path }: AppendFile, size: number): Json {
     // What another output of the pipeline has written since the last commit is not committed.
-    const length = Math.min(size, ...this.#others.here(key).flatMap((mark) => liveLength(mark) ?? []))
+    const length = Math.min(size, ...this.#others.here(identity).flatMap((mark) => liveLength(mark) ?? []))
+    return fileMarkOf(resolve(path), length)
+  }
+
+  #save(marks: Position, what: string): void {
     try {
-      this.#intend?.({ [key]: fileMarkOf(path, length) })
+      this.#intend?.(marks)
     } catch (cause) {
-      const message = `cannot write to ${path}, because the state cannot be saved: ${messageOf(cause)}`
+      const message = `cannot write to ${what}, because the state cannot be saved: ${messageOf(cause)}`
       throw new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable: true })
     }
-    this.#live.set(key, { file, path, length: size, grown: false })
-    this.#idle.delete(key)
+  }
+
+  #follow(file: AppendFile, size: number): void {
+    this.#live.set(file.identity, { file, path: resolve(file.path), length: size, grown: false })
+    this.#idle.delete(file.identity)
   }
 
   /** Takes away what no other pipeline makes necessary. */

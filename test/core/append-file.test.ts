@@ -242,6 +242,19 @@ describe('many files', () => {
       expect(intents).toEqual(['a'])
     })
 
+    test('are announced all at once, and but once, when it is known which will be written to', () => {
+      const calls: number[] = []
+      const files = new AppendFiles({ maxOpen: 3, intend: (marks) => void calls.push(Object.keys(marks).length) })
+      const paths = ['a', 'b', 'c', 'd'].map((name) => join(folder, name))
+      files.announce([folder, ...paths.slice(0, 3)])
+      expect(calls).toEqual([3])
+      // The fourth is beyond the files that may be open.
+      files.announce(paths)
+      for (const path of paths) files.append(path, ['1'])
+      expect(calls).toEqual([3, 1])
+      files.close()
+    })
+
     test('that were moved, and closed to make room, are cut there, and so is the file that has their name now', () => {
       const saved = new Map<string, Json>()
       const { files, commit } = durable(saved, { maxOpen: 1 })

@@ -149,6 +149,7 @@ export const outputArchive = defineAction({
           left = group(events)
           begun = events
         }
+        if (left.size > 1) files.announce(left.keys())
         for (const [path, group] of left) {
           append(group)
           left.delete(path)
