@@ -6,11 +6,11 @@ import { decodeMulti } from '@msgpack/msgpack'
 import { onTestFinished, vi } from 'vitest'
 import type { ActionSpec, Json, Output } from '../../src/core/action.ts'
 import type { Event } from '../../src/core/event.ts'
-import type { Positions } from '../../src/core/positions.ts'
+import { actionKey, type Positions } from '../../src/core/positions.ts'
 import { encodeForward } from '../../src/protocol/forward-writer.ts'
 import { output } from './actions.ts'
 import { recordingLog } from './recording-log.ts'
-import { type ActionMap, makePipeline } from './run-pipeline.ts'
+import { type ActionMap, actionConfig, makePipeline } from './run-pipeline.ts'
 
 export interface ForwardInput {
   port: number
@@ -45,11 +45,12 @@ export async function receive(
 ): Promise<ForwardInput> {
   const { lines, log } = recordingLog()
   const saved = new Map<string, Json>(options.positions)
-  const positions: Positions = new Map([['input_forward/input_forward/1', saved]])
   const place = params.unix_path === undefined ? { host: '127.0.0.1', port: 0 } : {}
+  const input = { name: 'input_forward', ...place, ...params }
+  const positions: Positions = new Map([[actionKey([actionConfig(input)], 0), saved]])
   const { pipeline, out } = makePipeline(
     [
-      { name: 'input_forward', ...place, ...params },
+      input,
       ...(options.actions ?? []),
       ...(options.output === undefined ? [] : [{ name: 'output_test', buffer_size: 10, retry_delay: 0.001 }]),
     ],

@@ -5,7 +5,7 @@ import type { Json, Marks, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { ActionConfig, Fsync, PipelineConfig } from '../config/types.ts'
 import type { Logger } from '../log.ts'
-import { actionKey, type Positions } from '../positions.ts'
+import { actionKey, adoptions, type Positions } from '../positions.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { Owner } from './file-lock.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -83,6 +83,11 @@ export async function openState(
         { saved: older.madeUnder, now: configuration },
         `the state in ${older.path} was saved under another configuration of this pipeline; what still fits is taken over`,
       )
+    }
+    const adopted = adoptions(actions, new Set(ordered.flatMap((file) => file.keys())))
+    for (const [from, to] of adopted) {
+      for (const file of ordered) file.rename(from, to)
+      log.info({ action: to, before: from }, 'the action has other parameters now: it goes on where it was')
     }
     return new FileState(ordered, routes, whole, clock)
   } catch (error) {

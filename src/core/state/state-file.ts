@@ -192,6 +192,22 @@ export class StateFile {
     return this.#sql.lastBatch.get(this.#options.pipeline, action) ?? 0
   }
 
+  /** What inputs and outputs the pipeline's rows belong to. */
+  keys(): string[] {
+    const { pipeline } = this.#options
+    return this.#sql.keys.all(pipeline, pipeline, pipeline, pipeline)
+  }
+
+  /** Gives to one action what is saved of another. Throws STATE_UNAVAILABLE. */
+  rename(from: string, to: string): void {
+    const { pipeline } = this.#options
+    try {
+      this.#database.transaction(() => this.#sql.rename.map((sql) => sql.run(to, pipeline, from))).immediate()
+    } catch (error) {
+      throw unavailable('write', this.path, error)
+    }
+  }
+
   /** The inputs that have positions. */
   inputs(): string[] {
     return this.#sql.inputs.all(this.#options.pipeline)

@@ -15,6 +15,8 @@ export interface Statements {
   batches: Statement<[action: string], SavedBatch>
   lastBatch: Statement<[action: string], number>
   inputs: Statement<[], string>
+  keys: Database.Statement<[pipeline: string, again: string, andAgain: string, atLast: string], string>
+  rename: Database.Statement<[to: string, pipeline: string, from: string]>[]
   positions: Statement<[input: string], { key: string; json: string }>
   timeline: Statement<[name: string], string>
   insertSegment: Statement<[action: string, seq: number, format: string, crc: number, data: Uint8Array]>
@@ -30,6 +32,14 @@ export interface Statements {
   configuration: Statement<[], string>
   count: Statement<[time: number, configuration: string]>
 }
+
+/** What is saved of inputs and outputs, and the column that says whose it is. */
+const namedTables = [
+  ['positions', 'input'],
+  ['marks', 'action'],
+  ['batches', 'action'],
+  ['last_batches', 'action'],
+] as const
 
 export function prepareStatements(database: Database.Database): Statements {
   return {
@@ -52,6 +62,14 @@ export function prepareStatements(database: Database.Database): Statements {
       .prepare<[string, string], number>('SELECT seq FROM last_batches WHERE pipeline = ? AND action = ?')
       .pluck(),
     inputs: database.prepare<[string], string>('SELECT DISTINCT input FROM positions WHERE pipeline = ?').pluck(),
+    keys: database
+      .prepare<[string, string, string, string], string>(
+        namedTables.map(([table, column]) => `SELECT ${column} FROM ${table} WHERE pipeline = ?`).join(' UNION '),
+      )
+      .pluck(),
+    rename: namedTables.map(([table, column]) =>
+      database.prepare(`UPDATE ${table} SET ${column} = ? WHERE pipeline = ? AND ${column} = ?`),
+    ),
     positions: database.prepare('SELECT key, json FROM positions WHERE pipeline = ? AND input = ?'),
     timeline: database
       .prepare<[string, string], string>('SELECT json FROM timelines WHERE pipeline = ? AND name = ?')

@@ -6,7 +6,8 @@ import { onTestFinished, vi } from 'vitest'
 import type { Json } from '../../../src/core/action.ts'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import type { Event } from '../../../src/core/event.ts'
-import { makePipeline } from '../../helpers/run-pipeline.ts'
+import { actionKey } from '../../../src/core/positions.ts'
+import { actionConfig, makePipeline } from '../../helpers/run-pipeline.ts'
 
 export async function scratch(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'feedoo-file-'))
@@ -43,19 +44,17 @@ const patience = 60_000
 export function tail(params: Record<string, unknown>, positions = new Map<string, Json>()): Tailing {
   const clock = new MovableClock()
   const wait = Number(params.rotate_wait ?? rotateWait)
-  const { pipeline, out } = makePipeline(
-    [{ name: 'input_file', tag: 'file', refresh_interval: refresh, rotate_wait: wait, ...params }],
-    {
-      clock,
-      positions: new Map([['input_file/input_file/1', new Map(positions)]]),
-      savePositions: (_input, changed) => {
-        for (const [key, value] of changed) {
-          if (value === null) positions.delete(key)
-          else positions.set(key, value)
-        }
-      },
+  const list = [{ name: 'input_file', tag: 'file', refresh_interval: refresh, rotate_wait: wait, ...params }]
+  const { pipeline, out } = makePipeline(list, {
+    clock,
+    positions: new Map([[actionKey(list.map(actionConfig), 0), new Map(positions)]]),
+    savePositions: (_input, changed) => {
+      for (const [key, value] of changed) {
+        if (value === null) positions.delete(key)
+        else positions.set(key, value)
+      }
     },
-  )
+  })
   const stopping = new AbortController()
   const ended = pipeline.open().then(() => pipeline.run(stopping.signal))
   const stop = async () => {

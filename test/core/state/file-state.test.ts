@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { VirtualClock } from '../../../src/core/clock.ts'
 import type { PipelineConfig } from '../../../src/core/config/types.ts'
+import { actionKey } from '../../../src/core/positions.ts'
 import { type FileState, openState, type StateOptions, stateFileName } from '../../../src/core/state/file-state.ts'
 import type { StateChange } from '../../../src/core/state/pipeline-state.ts'
 import { scratchFolder } from '../../helpers/daemon.ts'
@@ -230,4 +231,39 @@ test('nothing but the state file, its journal and its lock is in state_dir', asy
   expect(readdirSync(folder).sort()).toEqual(['p.sqlite', 'p.sqlite-lock', 'p.sqlite-shm', 'p.sqlite-wal'])
   state.close()
   expect(readdirSync(folder).sort()).toEqual(['p.sqlite', 'p.sqlite-lock'])
+})
+
+test('an action without a label goes on where it was when another is put before it, and when its parameters change', async () => {
+  const folder = await scratchFolder()
+  const file = (path: string) => ({ name: 'input_file', path_pattern: path })
+  const forward = (host: string) => ({ name: 'output_forward', host })
+  /** What each action finds, under the name that it has in this list. */
+  const found = async (list: ActionMap[], save = false) => {
+    const config = { name: 'p', actions: list.map(actionConfig) }
+    const state = await open(config, folder)
+    const keys = list.map((_, place) => actionKey(config.actions, place))
+    const positions = await state.positions(new Map())
+    const said = keys.map((key) => [
+      ...(positions.get(key)?.keys() ?? []),
+      ...state.batches(key).map(({ name }) => name),
+      ...(state.lastBatch(key) > 0 ? [state.lastBatch(key)] : []),
+      ...state.marks(key).keys(),
+    ])
+    if (save) {
+      const [a = '', b = '', out = ''] = keys
+      await state.save({
+        ...{ ...nothing, positions: new Map([a, b].map((key, at) => [key, new Map([[`at ${at}`, 1]])])) },
+        buffers: [{ action: out, add: [{ seq: 7, name: 'batch', events: 1, data: Buffer.from('x') }], done: [] }],
+        marks: new Map([[out, { mark: 1 }]]),
+      })
+    }
+    state.close()
+    return said
+  }
+  const [a, b, out] = [file('/a'), file('/b'), forward('one')]
+  await found([a, b, out], true)
+  const ofOut = ['batch', 7, 'mark']
+  expect(await found([file('/c'), a, b, forward('two'), out])).toEqual([[], ['at 0'], ['at 1'], [], ofOut])
+  expect(await found([b, out])).toEqual([['at 1'], ofOut])
+  expect(await found([file('/moved'), b, forward('new')])).toEqual([['at 0'], ['at 1'], ofOut])
 })
