@@ -204,6 +204,24 @@ describe('a file', () => {
     await driven.stop()
   })
 
+  it.each([
+    ['another one', 'INSERT INTO t VALUES (900, 11), (901, 12)', [11, 12]],
+    ['a copy', 'INSERT INTO t VALUES (998, 1), (999, 2), (1000, 3)', [3]],
+  ])('whose place %s takes is read for what it is', async (_what, sql, expected) => {
+    const database = testDatabase('CREATE TABLE t (ts, n); INSERT INTO t VALUES (998, 1), (998.5, 10), (999, 2)')
+    const driven = new Driven(() => database.store(), {}, 1000)
+    driven.start()
+    await driven.settle()
+    expect(driven.take()).toHaveLength(3)
+    const other = new Sqlite(`${database.path}.new`)
+    other.exec(`CREATE TABLE t (ts, n); ${sql}`)
+    other.close()
+    renameSync(`${database.path}.new`, database.path)
+    await driven.look()
+    expect(driven.take().map(({ n }) => n)).toEqual(expected)
+    await driven.stop()
+  })
+
   it('that was never there ends a finite job', async () => {
     const database = testDatabase()
     renameSync(database.path, `${database.path}.away`)
