@@ -1,4 +1,5 @@
 // Every error feedoo raises on purpose: a stable code, a sentence a person can act on, and the cause.
+import type { Event } from './event.ts'
 
 /** The codes, and what each one means to the person who reads it. docs/guide/operating.md lists them. */
 export const errorCodes = {
@@ -27,16 +28,30 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes
 
+export interface FeedooErrorOptions {
+  cause?: unknown
+  retriable?: boolean
+  events?: readonly Event[]
+}
+
 export class FeedooError extends Error {
   readonly code: ErrorCode
   /** True when the same call may succeed later: the only thing that the retry code looks at. */
   readonly retriable: boolean
+  // Not to be seen by whoever prints an error with all that it has.
+  readonly #events: readonly Event[] | undefined
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retriable?: boolean } = {}) {
+  constructor(code: ErrorCode, message: string, options: FeedooErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'FeedooError'
     this.code = code
     this.retriable = options.retriable ?? false
+    this.#events = options.events
+  }
+
+  /** Of the write of an output: those of its events that are neither in the target nor set aside; without it, all. */
+  get events(): readonly Event[] | undefined {
+    return this.#events
   }
 }
 

@@ -147,15 +147,16 @@ export class OutputBuffer {
       crashPoint('after_write')
     } catch (error) {
       if (this.#options.signal.aborted || isEndOfOutput(error)) throw error
-      this.#rejectAll(batch, error)
+      this.#rejectLeft(batch, error)
     }
     this.#written++
   }
 
-  #rejectAll(batch: readonly Event[], cause: unknown): void {
+  #rejectLeft(batch: readonly Event[], cause: unknown): void {
+    const left = cause instanceof FeedooError ? (cause.events ?? batch) : batch
     const code = cause instanceof FeedooError ? cause.code : 'OUTPUT_REJECTED'
     const error = new FeedooError(code, messageOf(cause), { cause })
-    for (const event of batch) this.#options.reject(event, error)
+    for (const event of left) this.#options.reject(event, error)
   }
 
   #policy(maxAttempts: number): RetryPolicy {

@@ -43,6 +43,20 @@ test('batches are written when full, and the rest when it has to be safe', async
   expect(written.at(-1)).toEqual([6])
 })
 
+test('of a batch that is given up, only the events that the output says are left are rejected', async () => {
+  const { buffer: it, rejected } = buffer(
+    {
+      async write(batch) {
+        throw new FeedooError('OUTPUT_UNAVAILABLE', 'away', { retriable: true, events: batch.slice(1) })
+      },
+    },
+    { retryLimit: 1 },
+  )
+  for (let n = 0; n < 3; n++) it.add(event(n))
+  await it.makeSafe()
+  expect(rejected).toEqual(['1 OUTPUT_UNAVAILABLE away', '2 OUTPUT_UNAVAILABLE away'])
+})
+
 test('sync is called once when there is something new, not otherwise', async () => {
   let syncs = 0
   const { buffer: it } = buffer({
