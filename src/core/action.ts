@@ -113,6 +113,8 @@ export interface Output {
    * done yet: asked after the last commit, at a clean end. All others are dropped then; without this, all.
    */
   lastingMarks?(): Position
+  /** They are dropped, and that is saved: what the target itself holds for them can go. At a clean end, before `close`. */
+  marksDropped?(): Promise<void>
   /**
    * Resolves when the target has the events; rejects with an error whose `retriable` says whether the same call
    * may succeed later. Calls never overlap. An output never buffers or retries by itself: the engine does. `batch` names

@@ -208,6 +208,7 @@ export class Safekeeping {
       const memories = this.#changedMemories()
       const timelines = this.#options.timelines.save()
       await this.#save(state, { memories, timelines, buffers }, this.#noMarks(state))
+      if (state.isDurable) for (const output of this.#outputs.values()) await output.marksDropped?.()
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
     }

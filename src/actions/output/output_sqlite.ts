@@ -90,6 +90,8 @@ export const outputSqlite = defineAction({
     return {
       recover: (marks) => writer.recover(marks),
       mark: () => writer.mark(),
+      lastingMarks: () => writer.lastingMarks(),
+      marksDropped: () => writer.marksDropped(),
       write: createSeriesWriter<TableRows>({
         table: compileTableName(table, tableNameRules),
         timeKey: time_key,

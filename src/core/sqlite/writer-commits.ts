@@ -151,6 +151,14 @@ export class Commits {
     this.#prune(db)
   }
 
+  /** Deletes what is noted: no mark needs it any more. */
+  forget(db: Database): void {
+    if (findTable(db, `${ownPrefix}commits`) === undefined) return
+    db.prepare(`DELETE FROM ${commitsTable} WHERE writer = ?`).run(this.#writer)
+    this.#last.clear()
+    this.#kept.clear()
+  }
+
   /** The transaction has ended. */
   ended(committed: boolean): void {
     this.#touched.clear()

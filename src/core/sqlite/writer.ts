@@ -72,7 +72,8 @@ export class SqliteWriter {
 
   /**
    * Writes what has been grouped. Rows that SQLite refuses go to the dead letters, each by itself. Throws
-   * OUTPUT_UNAVAILABLE, retriable, as long as the file is locked, full or away: call it again with the same groups.
+   * OUTPUT_UNAVAILABLE, retriable, as long as the file is locked, full or away: call it again with the same groups, or
+   * set aside the events that the error names.
    */
   async write(groups: Map<string, TableRows>): Promise<void> {
     if (this.#groups !== groups) {
@@ -87,7 +88,8 @@ export class SqliteWriter {
         if (!isFaultOfRow(cause)) {
           // SQLite opens for reading what it may not write, and keeps to that.
           if (systemCode(cause)?.startsWith('SQLITE_READONLY')) this.close()
-          throw this.#failure(cause)
+          const left = this.#jobs.flatMap((job) => job.flatMap(({ events }) => events))
+          throw this.#failure(cause, left)
         }
         // What failed is the transaction as a whole, as a constraint that is checked at its end: halve it.
         const halves = splitSlices(job)
@@ -123,6 +125,23 @@ export class SqliteWriter {
   mark(): Position {
     const mark = this.#commits?.next()
     return mark === undefined ? {} : { [markKey]: mark }
+  }
+
+  /** The mark, as long as rows after it are still to be deleted. */
+  lastingMarks(): Position {
+    return this.#undo && this.#commits !== undefined ? { [markKey]: this.#commits.before } : {}
+  }
+
+  /** A clean end: what was noted in the target for the marks goes, too. */
+  async marksDropped(): Promise<void> {
+    const db = this.#connection?.db
+    if (db === undefined || this.#undo) return
+    try {
+      this.#commits?.forget(db)
+    } catch (error) {
+      // Some rows that nobody needs: no reason to wait for the file, or to call the end unclean.
+      this.#options.context.log.debug({ err: error }, 'what was noted for a restart stays in the file')
+    }
   }
 
   /** Resolves when what was written before the call would survive a power cut. */
@@ -290,12 +309,15 @@ export class SqliteWriter {
     }
   }
 
-  #failure(cause: unknown): FeedooError {
+  #failure(cause: unknown, events?: readonly Event[]): FeedooError {
     const { path } = this.#options
-    if (systemCode(cause)?.startsWith('SQLITE_')) return sqliteFailure('OUTPUT_UNAVAILABLE', path, cause)
+    const isOfSqlite = systemCode(cause)?.startsWith('SQLITE_') === true
+    const message = isOfSqlite
+      ? sqliteFailure('OUTPUT_UNAVAILABLE', path, cause).message
+      : `${path}: ${messageOf(cause)}`
     // What the system says of the file or its folder; anything else is a mistake of ours and does not get better.
-    const retriable = systemCode(cause) !== undefined || isPassing(cause)
-    return new FeedooError('OUTPUT_UNAVAILABLE', `${path}: ${messageOf(cause)}`, { cause, retriable })
+    const retriable = isPassing(cause) || (!isOfSqlite && systemCode(cause) !== undefined)
+    return new FeedooError('OUTPUT_UNAVAILABLE', message, { cause, retriable, ...(events && { events }) })
   }
 }
 

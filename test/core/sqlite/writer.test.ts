@@ -8,6 +8,7 @@ import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Marks, Position } from '../../../src/core/action.ts'
+import { FeedooError } from '../../../src/core/errors.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { SqliteWriter } from '../../../src/core/sqlite/writer.ts'
 import { createRowMaker, type TableRows } from '../../../src/core/sqlite/writer-rows.ts'
@@ -24,7 +25,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 /** A writer with what it has set aside. */
-function makeWriter(saved: Marks = new Map()) {
+function makeWriter(saved: Marks = new Map(), setAside = () => {}) {
   const letters: Event[] = []
   const marks = new Map(saved)
   function keep(changed: Position): void {
@@ -34,7 +35,14 @@ function makeWriter(saved: Marks = new Map()) {
     path: file,
     timeColumn: 'timestamp',
     maxColumns: 100,
-    context: { deadLetter: (event) => void letters.push(event), log: silent, intend: keep },
+    context: {
+      deadLetter(event) {
+        letters.push(event)
+        setAside()
+      },
+      log: silent,
+      intend: keep,
+    },
   })
   return {
     writer,
@@ -277,6 +285,79 @@ test.each([
   await writer.write(groups)
   writer.close()
   expect([numbers(), letters]).toEqual([[0, 1, 2, 3, 4, 5], []])
+})
+
+test('a batch that is given up half-way says which of its events are left', async () => {
+  inFile((db) =>
+    db.exec('CREATE TABLE parent (n PRIMARY KEY); INSERT INTO parent VALUES (0), (1), (2), (4), (5), (6), (7)'),
+  )
+  inFile((db) => db.exec('CREATE TABLE t (n REFERENCES parent DEFERRABLE INITIALLY DEFERRED, timestamp)'))
+  const other = new Database(file)
+  other.pragma('foreign_keys = ON')
+  // The first row that is refused, when the half before it is there, has somebody lock the file.
+  const { writer, letters } = makeWriter(new Map(), () => other.exec('BEGIN IMMEDIATE'))
+  const groups = rowsFor('t', ...upTo(8))
+  const error: unknown = await writer.write(groups).catch((error: unknown) => error)
+  other.close()
+  writer.close()
+  const left = error instanceof FeedooError ? error.events?.map(({ record }) => record.n) : error
+  expect([numbers(), letters.map(({ record }) => record.n), left]).toEqual([[0, 1, 2], [3], [4, 5, 6, 7]])
+})
+
+describe('at a clean end', () => {
+  test('a mark whose rows could not be deleted yet lasts, and one of rows that are wanted does not', async () => {
+    const first = await recovered()
+    await first.write('t', { n: 0 })
+    const mark = await first.commit()
+    await first.write('t', { n: 1 })
+    first.writer.close()
+    const other = new Database(file)
+    other.exec('BEGIN IMMEDIATE')
+    const second = await recovered(mark)
+    expect(new Map(Object.entries(second.writer.lastingMarks()))).toEqual(mark)
+    await second.writer.marksDropped()
+    second.writer.close()
+    other.close()
+    const third = await recovered(mark)
+    expect(third.writer.lastingMarks()).toEqual({})
+    third.writer.close()
+    expect(numbers()).toEqual([0])
+  })
+
+  test('nothing stays noted of what the output has written, and what others have noted does', async () => {
+    const other = await recovered()
+    await other.write('u', { n: 7 })
+    const mark = await other.commit()
+    await other.write('u', { n: 8 })
+    const noted = count('_feedoo_commits')
+    for (let run = 0; run < 3; run++) {
+      const { writer, write, commit } = await recovered()
+      for (let n = 0; n < 3; n++) {
+        await write('t', { n })
+        await commit()
+      }
+      expect(count('_feedoo_commits')).toBeGreaterThan(Number(noted))
+      expect(writer.lastingMarks()).toEqual({})
+      await writer.marksDropped()
+      writer.close()
+      expect(count('_feedoo_commits')).toBe(noted)
+    }
+    other.writer.close()
+    ;(await recovered(mark)).writer.close()
+    expect([numbers('u'), count('t')]).toEqual([[7], 9])
+  })
+
+  test('a file that is locked keeps its notes, and the end does not wait', async () => {
+    const { writer, write, commit } = await recovered()
+    await write('t', { n: 0 })
+    await commit()
+    const other = new Database(file)
+    other.exec('BEGIN IMMEDIATE')
+    await writer.marksDropped()
+    other.close()
+    writer.close()
+    expect(count('_feedoo_commits')).toBe(1)
+  })
 })
 
 test('a table that numbers its rows in no way is refused under durable state', async () => {
