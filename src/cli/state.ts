@@ -5,9 +5,10 @@ import { didYouMean } from '../core/config/nearest.ts'
 import type { Config } from '../core/config/types.ts'
 import { FeedooError } from '../core/errors.ts'
 import { fileKind } from '../core/file-kind.ts'
+import { orphaned } from '../core/positions.ts'
 import { stateFileName } from '../core/state/file-state.ts'
 import { fingerprint } from '../core/state/fingerprint.ts'
-import { openSnapshot, pipelinesIn, type Snapshot, summarize } from '../core/state/inspect.ts'
+import { openSnapshot, orphansIn, pipelinesIn, type Snapshot, summarize } from '../core/state/inspect.ts'
 import { problemsOf, rowsOf } from '../core/state/inspect-rows.ts'
 import type { Write } from './actions.ts'
 import { load } from './load.ts'
@@ -32,6 +33,7 @@ interface Target {
   path: string
   /** The fingerprints of the pipelines that the configuration has now. */
   configured?: ReadonlyMap<string, string>
+  config?: Config
 }
 
 /**
@@ -92,15 +94,32 @@ const commands: Record<StateCommand['what'], Run> = {
     await write(text)
     return code
   },
-  async check(snapshot, { json }, _, write) {
+  async check(snapshot, { json }, { config }, write) {
     const { path, format } = snapshot
     const problems = [...problemsOf(snapshot)]
-    const verdict = { file: path, ok: problems.length === 0, format, problems }
+    const notes = config === undefined || problems.length > 0 ? [] : notesOf(snapshot, config)
+    const verdict = {
+      file: path,
+      ok: problems.length === 0,
+      format,
+      problems,
+      ...(notes.length === 0 ? {} : { notes }),
+    }
     if (json) await write(`${safeJson(verdict)}\n`)
     else if (problems.length === 0) await write(`${safeText(path)}: ok, format ${format}\n`)
     else await write(problems.map((problem) => `${safeText(path)}: ${safeText(problem)}\n`).join(''))
+    if (!json) await write(notes.map((note) => `${safeText(path)}: ${safeText(note)}\n`).join(''))
     return problems.length === 0 ? 0 : 1
   },
+}
+
+/** What is sound, and will not go on by itself. */
+function notesOf(snapshot: Snapshot, { pipelines, deadLetters }: Config): string[] {
+  return pipelines.flatMap((pipeline) =>
+    orphansIn(snapshot, pipeline, deadLetters !== undefined).map(
+      ({ action, events }) => `${pipeline.name}: ${events} events ${orphaned(action)}`,
+    ),
+  )
 }
 
 async function failed(
@@ -136,7 +155,7 @@ async function targetsOf({ from, pipeline }: StateCommand): Promise<Target[] | s
   const paths = new Set(stateFilesOf(config, pipeline))
   if (paths.size === 0) return `${config.file} keeps no state: it has neither state_dir nor db_path`
   const configured = new Map(config.pipelines.map((one) => [one.name, fingerprint(one)]))
-  return [...paths].map((path) => ({ path, configured }))
+  return [...paths].map((path) => ({ path, configured, config }))
 }
 
 /** The files that the pipelines of a configuration keep their state in. */

@@ -71,6 +71,11 @@ export class DurableBuffer {
     for (const batch of options.left) this.#takeOver(batch)
   }
 
+  /** The action's name in the state. */
+  get action(): string {
+    return this.#options.action
+  }
+
   get failing(): boolean {
     return this.#writer.failing
   }

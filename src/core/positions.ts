@@ -24,6 +24,8 @@ export class PositionStore {
   }
 }
 
+/** What the dead letters are called in the state. */
+export const deadLettersKey = 'dead_letters'
 /**
  * The parameters that say where an input reads or an output writes. What changes beside them is the same input still, and
  * what has others is another one, wherever it stands.
@@ -80,6 +82,12 @@ export function adoptions(actions: readonly ActionConfig[], known: ReadonlySet<s
 export function adoptPositions(actions: readonly ActionConfig[], positions: Positions): Positions {
   const adopted = adoptions(actions, new Set(positions.keys()))
   return new Map([...positions].map(([key, value]) => [adopted.get(key) ?? key, value]))
+}
+
+/** What to say of events that wait for an action that the pipeline has no more. */
+export function orphaned(action: string): string {
+  const back = action === deadLettersKey ? 'set dead_letters again' : 'give an output this name and label again'
+  return `wait for ${action}, which the pipeline does not have any more: ${back}, or take them out with \`feedoo state export\``
 }
 
 function stemOf(action: ActionConfig | undefined): string {

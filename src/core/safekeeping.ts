@@ -10,6 +10,7 @@ import type { Handover } from './handover.ts'
 import type { Logger } from './log.ts'
 import { OutputBuffer, type OutputBufferOptions } from './output-buffer.ts'
 import type { EventBuffer, Place } from './place.ts'
+import { deadLettersKey, orphaned } from './positions.ts'
 import type { Memory } from './state/memory.ts'
 import type { MemoryChange, PipelineState, SavedBatch, StateChange } from './state/pipeline-state.ts'
 import type { Timelines } from './timeline.ts'
@@ -49,8 +50,6 @@ export interface BufferParams extends Omit<OutputBufferOptions, 'signal'> {
 const laterInterval = 250
 /** Milliseconds after which a commit follows that takes away the marks of what is not written to any more. */
 const settlingTime = 1000
-/** What the dead letters are called in the state. */
-const deadLettersKey = 'dead_letters'
 
 export class Safekeeping {
   readonly #options: SafekeepingOptions
@@ -166,6 +165,7 @@ export class Safekeeping {
   /** Begins to write what the process before this one left in the buffers. */
   start(): void {
     this.#started = true
+    this.#tellOrphans()
     for (const buffer of this.#allBuffered()) buffer.start()
   }
 
@@ -222,6 +222,15 @@ export class Safekeeping {
   /** Events that are in the state and wait for their target. */
   get left(): number {
     return this.#allBuffered().reduce((sum, buffer) => sum + buffer.left, 0)
+  }
+
+  /** What waits for an output that has another label now, or is gone, would wait for ever without a word. */
+  #tellOrphans(): void {
+    const { state, log } = this.#options
+    const mine = new Set(this.#allBuffered().map(({ action }) => action))
+    for (const { action, events } of state?.waiting() ?? []) {
+      if (!mine.has(action)) log.warn({ action, events }, `${events} events in the state ${orphaned(action)}`)
+    }
   }
 
   #note(positions: StateChange['positions']): void {

@@ -258,6 +258,7 @@ pipelines:
     expect(code).toBe(0)
     expect(out.match(/^\S.*: format 2/gm)).toEqual([`${folder}/state/p.sqlite: format 2`, `${folder}/own: format 2`])
     expect(out).toContain('(as it is now)')
+    expect((await run('check', { config })).out).not.toContain('wait')
     expect(out).toContain('position of input_dummy/input_dummy/1: sent = 1')
     expect(out).toMatch(/keys of filter_frequency\/filter_frequency\/1: keys 1/)
     await writeFile(config, yaml(folder, 'name'))
@@ -363,4 +364,27 @@ pipelines:
   daemon.signal('SIGTERM')
   expect(await daemon.exit()).toBe(0)
   expect(daemon.logs().filter(({ level }) => level !== 'info')).toEqual([])
+})
+
+test('check tells of events that wait for an output that the configuration has no more', async () => {
+  const folder = await scratchFolder()
+  const config = join(folder, 'feedoo.yaml')
+  const yaml = (label: string) => `state_dir: ${folder}
+pipelines: { p: [{ name: input_dummy, tag: t }, { name: output_forward, label: ${label}, host: a }] }
+`
+  const file = await openFile(join(folder, 'p.sqlite'))
+  const rows = [['t', 1, {}, undefined]]
+  const batch = { seq: 1, name: 'id/x/1', events: 1, data: serialize(rows) }
+  await file.save({ ...nothing, buffers: [{ action: 'output_forward/one/1', add: [batch], done: [] }] })
+  file.close()
+  await writeFile(config, yaml('one'))
+  expect((await run('check', { config })).out).toBe(`${folder}/p.sqlite: ok, format 2\n`)
+  await writeFile(config, yaml('two'))
+  const { code, out } = await run('check', { config })
+  expect(code).toBe(0)
+  expect(out).toMatch(/ok, format 2\n.*: p: 1 events wait for output_forward\/one\/1, which the pipeline does not have/)
+  expect(JSON.parse((await run('check', { config }, { json: true })).out)).toMatchObject({
+    ok: true,
+    notes: [expect.any(String)],
+  })
 })

@@ -1,3 +1,4 @@
+import { serialize } from 'node:v8'
 import { expect, test } from 'vitest'
 import type { Json, Output, Position } from '../../src/core/action.ts'
 import { systemClock } from '../../src/core/clock.ts'
@@ -6,6 +7,7 @@ import type { Event } from '../../src/core/event.ts'
 import { type BufferParams, Safekeeping, type SafekeepingOptions } from '../../src/core/safekeeping.ts'
 import type { PipelineState, SavedBatch, StateChange } from '../../src/core/state/pipeline-state.ts'
 import { Timelines } from '../../src/core/timeline.ts'
+import { recordingLog } from '../helpers/recording-log.ts'
 import { silent } from '../helpers/run-pipeline.ts'
 
 const event = (n: number): Event => ({ tag: 'a', timestamp: 1, record: { n } })
@@ -27,6 +29,7 @@ class PlainState implements PipelineState {
   timeline = () => undefined
   wanted = () => true
   lastBatch = () => 0
+  waiting = () => [...this.buffers].map(([action, batches]) => ({ action, events: batches.length }))
   marksElsewhere = () => undefined
   close = () => {}
 
@@ -187,4 +190,20 @@ test('at a clean end the marks that an output still needs are left, such as thos
   await it.makeSafe(new Map())
   await it.finish()
   expect(Object.fromEntries(state.marks('out'))).toEqual({ undo: 7 })
+})
+
+test('what waits for an output that is gone, or for dead letters that are not kept, is told at the start', () => {
+  const state = new PlainState()
+  const batch = { seq: 1, name: 'b', events: 1, data: serialize([['a', 1, {}, undefined]]) }
+  for (const action of ['out', 'gone', 'dead_letters']) state.buffers.set(action, [batch])
+  const { lines, log } = recordingLog()
+  const it = make(state, { log })
+  it.outputBuffer(0, { write: async () => {} }, buffering)
+  it.deadLetterBuffer({ write: async () => {} }, buffering, false)
+  it.start()
+  expect(lines.map(({ level, action, events }) => [level, action, events])).toEqual([
+    ['warn', 'gone', 1],
+    ['warn', 'dead_letters', 1],
+  ])
+  expect(lines[0]?.msg).toContain('give an output this name and label again')
 })

@@ -151,6 +151,10 @@ export class FileState implements PipelineState {
     return this.#whole?.batches(action) ?? []
   }
 
+  waiting(): readonly { action: string; events: number }[] {
+    return this.#whole?.waiting() ?? []
+  }
+
   lastBatch(action: string): number {
     return this.#whole?.lastBatch(action) ?? 0
   }

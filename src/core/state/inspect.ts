@@ -2,7 +2,9 @@
 import { type Stats, statSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import type { Json } from '../action.ts'
+import type { PipelineConfig } from '../config/types.ts'
 import { FeedooError, messageOf } from '../errors.ts'
+import { actionKey, adoptions, deadLettersKey } from '../positions.ts'
 import { headerDamage, isDamage } from './examine.ts'
 import { entriesOf, SeenKeys } from './inspect-segments.ts'
 import { formatOf, stateFormat } from './schema.ts'
@@ -159,6 +161,36 @@ export function actionsIn({ database }: Snapshot, table: 'segments' | 'batches' 
   return database.prepare<[string], string>(sql).pluck().all(pipeline)
 }
 
+/** Events that wait for an action that the pipeline, as it is configured, has no more. Throws STATE_DAMAGED. */
+export function orphansIn(
+  { path, database }: Snapshot,
+  { name, actions }: PipelineConfig,
+  hasDeadLetters: boolean,
+): BufferSummary[] {
+  try {
+    const names = ['SELECT input AS action FROM positions', 'SELECT action FROM marks', 'SELECT action FROM batches']
+    const known = names.flatMap((sql) =>
+      database.prepare<[string], string>(`${sql} WHERE pipeline = ?`).pluck().all(name),
+    )
+    const mine = new Set(actions.map((_, place) => actionKey(actions, place)))
+    // What the next start renames.
+    for (const before of adoptions(actions, new Set(known)).keys()) mine.add(before)
+    if (hasDeadLetters) mine.add(deadLettersKey)
+    return buffersOf(database, name).filter(({ action }) => !mine.has(action))
+  } catch (error) {
+    throw failureOf(path, error)
+  }
+}
+
+function buffersOf(database: Database.Database, pipeline: string): BufferSummary[] {
+  return database
+    .prepare<[string], BufferSummary>(
+      `SELECT action, count(*) AS batches, sum(events) AS events, sum(length(data)) AS bytes
+       FROM batches WHERE pipeline = ? GROUP BY action ORDER BY action`,
+    )
+    .all(pipeline)
+}
+
 function summaryOf(snapshot: Snapshot, pipeline: string): PipelineSummary {
   const { database } = snapshot
   const commit = database
@@ -179,12 +211,7 @@ function summaryOf(snapshot: Snapshot, pipeline: string): PipelineSummary {
     clocks: Object.fromEntries(clocks.map(({ name, json }) => [name, JSON.parse(json) as Json])),
     positions: keysOf(database, 'positions', 'input', pipeline),
     rules: actionsIn(snapshot, 'segments', pipeline).map((action) => ruleOf(snapshot, pipeline, action)),
-    buffers: database
-      .prepare<[string], BufferSummary>(
-        `SELECT action, count(*) AS batches, sum(events) AS events, sum(length(data)) AS bytes
-         FROM batches WHERE pipeline = ? GROUP BY action ORDER BY action`,
-      )
-      .all(pipeline),
+    buffers: buffersOf(database, pipeline),
     marks: keysOf(database, 'marks', 'action', pipeline),
   }
 }

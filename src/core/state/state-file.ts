@@ -187,6 +187,11 @@ export class StateFile {
     return this.#sql.batches.all(this.#options.pipeline, action)
   }
 
+  /** How many events are left in the buffer of each action, also of those that the pipeline has no more. */
+  waiting(): { action: string; events: number }[] {
+    return this.#sql.waiting.all(this.#options.pipeline)
+  }
+
   /** The highest number that a batch of an output ever had; 0 when there was none. */
   lastBatch(action: string): number {
     return this.#sql.lastBatch.get(this.#options.pipeline, action) ?? 0

@@ -13,6 +13,7 @@ export interface Statements {
   marked: Statement<[], string>
   marksOfOthers: Statement<[], { key: string; json: string }>
   batches: Statement<[action: string], SavedBatch>
+  waiting: Statement<[], { action: string; events: number }>
   lastBatch: Statement<[action: string], number>
   inputs: Statement<[], string>
   keys: Database.Statement<[pipeline: string, again: string, andAgain: string, atLast: string], string>
@@ -58,6 +59,7 @@ export function prepareStatements(database: Database.Database): Statements {
     batches: database.prepare(
       'SELECT seq, name, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq',
     ),
+    waiting: database.prepare('SELECT action, sum(events) AS events FROM batches WHERE pipeline = ? GROUP BY action'),
     lastBatch: database
       .prepare<[string, string], number>('SELECT seq FROM last_batches WHERE pipeline = ? AND action = ?')
       .pluck(),

@@ -460,6 +460,7 @@ test('under durable state each saved commit goes back to exactly the events it c
     memory: () => [],
     marks: () => new Map(known),
     marked: () => [],
+    waiting: () => [],
     marksElsewhere: () => undefined,
     intend: (_, marks) => keep(marks),
     batches: () => [],
