@@ -33,7 +33,7 @@ export const outputSqlite = defineAction({
     'processes may read and write meanwhile; the file is put into WAL mode.',
     '',
     '**Durable state.** The table `_feedoo_commits` notes which rows came after the last commit. When feedoo starts again',
-    'after a crash, it deletes those, because their events come again.',
+    'after a crash, it deletes those, because their events come again. At a clean end it empties the table of its notes.',
   ].join('\n'),
   params: z.strictObject({
     ...outputParams,
