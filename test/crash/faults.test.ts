@@ -507,10 +507,8 @@ describe('a target that is away', () => {
     }
     await vi.waitFor(async () => expect((await inFlight()) * 10_000).toBeGreaterThanOrEqual(queueBytes), soon)
     await Promise.all([first, ...others].map(stuck))
-    // A request of each may be beyond it.
-    expect((await inFlight()) * 10_000).toBeLessThan(queueBytes + 13 * perFrame * 10_000)
-    console.log(await inFlight(), before, residentMB(daemon.pid))
-    expect(residentMB(daemon.pid) - before).toBeLessThan(80)
+    expect((await inFlight()) * 10_000).toBeLessThan(2 * queueBytes)
+    expect(residentMB(daemon.pid) - before).toBeLessThan(60)
   })
 
   test('costs the oldest events under drop_oldest, and the counter says how many', async () => {
