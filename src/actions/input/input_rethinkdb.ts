@@ -64,9 +64,10 @@ come before the last key may be missed, which the log tells and \`crowded_times\
 \`follow\` that is so while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
 was away. \`offset\` makes reading stay so far behind the present that rows still arrive in time.
 
-**remove.** Rows are deleted by their keys when they are safe in their outputs, and then a table that is empty is dropped. RethinkDB
-has no transactions: a row that is inserted in the moment of the drop, or changed between its reading and its removal, goes
-with it. Do not remove from tables that others change, and write to tables named by the time.
+**remove.** Rows are deleted when they are safe in their outputs, if they hold what was read, and then a table that is empty is
+dropped. A row that was changed in between, or took the place of another, stays, and is read. RethinkDB has no transactions: a
+row that is changed in the very moment of its removal, some milliseconds, or inserted in that of the drop, goes with it. Write
+to tables named by the time, and do not remove from tables that others change all the time.
 
 **Time.** The index is read, so a table needs one; while it is being built, the input waits. A table whose index is dropped is
 reported, and read on when it is back; the others are read meanwhile. A table holds numbers, or dates; where both occur, those

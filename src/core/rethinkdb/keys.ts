@@ -1,5 +1,4 @@
-// Primary keys, given as JSON text: their order, and digests by which they are known again.
-import { createHash } from 'node:crypto'
+// Primary keys, given as JSON text, in RethinkDB's order.
 
 /** RethinkDB's order of primary keys, given as JSON text: by type, then by value; text by its bytes. */
 export function compareKeys(a: string, b: string): number {
@@ -18,9 +17,4 @@ export function compareKeys(a: string, b: string): number {
 function rankOf(key: unknown): number {
   if (Array.isArray(key)) return 0
   return ['boolean', 'number', 'object', 'string'].indexOf(typeof key) + 1
-}
-
-/** A digest of a key, 12 hexadecimal digits: enough to know the rows of a span again. */
-export function keyDigest(key: string): string {
-  return createHash('sha256').update(key).digest('hex').slice(0, 12)
 }

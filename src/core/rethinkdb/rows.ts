@@ -118,10 +118,10 @@ export class Rows {
     return row?.[0]
   }
 
-  async remove(keys: readonly string[]): Promise<void> {
-    for (let i = 0; i < keys.length; i += deleteSize) {
-      const some = keys.slice(i, i + deleteSize)
-      const { errors, first_error } = await this.#options.pool.run((r) => this.all(r).getAll(keyList(r, some)).delete())
+  async remove(rows: readonly Row[]): Promise<void> {
+    for (let i = 0; i < rows.length; i += deleteSize) {
+      const keys = rows.slice(i, i + deleteSize).map(([, key]) => key)
+      const { errors, first_error } = await this.#options.pool.run((r) => this.all(r).getAll(keyList(r, keys)).delete())
       if (errors === 0) continue
       throw new FeedooError('INPUT_UNREADABLE', `RethinkDB does not remove rows: ${first_error}`, { retriable: true })
     }

@@ -1,9 +1,10 @@
 // The tables of a RethinkDB database as time series, for the reader that input_sqlite and input_rethinkdb share.
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Cursor, Range, SeriesPage, SeriesStore, SeriesTable, Span, Taken, Unreadable } from '../series/store.ts'
 import { decodeDocument } from './documents.ts'
 import { RethinkFailure } from './failure.ts'
-import { compareKeys, keyDigest } from './keys.ts'
+import { compareKeys } from './keys.ts'
 import type { RethinkPool } from './pool.ts'
 import { everything, placeSchema, type Row, Rows } from './rows.ts'
 import { ensureTimeIndex, type WaitOptions, waitForIndex } from './tables.ts'
@@ -35,7 +36,7 @@ export interface RethinkStore extends SeriesStore {
   table(name: string): Promise<RethinkTable | Unreadable | undefined>
 }
 
-/** Times of the first and the last row, and the digests of the keys in Base64. */
+/** Times of the first and the last row, and the digests of the rows in Base64. */
 const spanSchema = z.tuple([z.number(), z.number(), z.string()])
 
 export function createRethinkStore({ pool, database, timeKey, createIndex, wait }: StoreOptions): RethinkStore {
@@ -128,25 +129,42 @@ function createTable(name: string, rows: Rows, withoutIndex: string): RethinkTab
 
   function take(taken: readonly Row[]): Taken {
     const keys = taken.map(([, key]) => key)
-    const digests = Buffer.from(keys.map(keyDigest).join(''), 'hex').toString('base64')
+    const digests = taken.map(rowDigest)
+    const isTaken = isAmong(digests)
     return {
-      span: [taken[0]?.[0] ?? 0, taken.at(-1)?.[0] ?? 0, digests],
-      remove: () => whenThere(undefined, () => rows.remove(keys)),
+      span: [taken[0]?.[0] ?? 0, taken.at(-1)?.[0] ?? 0, Buffer.from(digests.join(''), 'hex').toString('base64')],
+      remove: () =>
+        whenThere(undefined, async () => {
+          // Looked at just before: a change in between is all that goes unseen.
+          for (let i = 0; i < keys.length; i += spanPage) {
+            await rows.remove((await rows.get(keys.slice(i, i + spanPage))).filter(isTaken))
+          }
+        }),
     }
   }
 }
 
 async function removeSpan(rows: Rows, span: Span): Promise<void> {
   const [from, until, base64] = spanSchema.parse(span)
-  const digests = new Set(Buffer.from(base64, 'base64').toString('hex').match(/.{12}/g))
+  const isTaken = isAmong(Buffer.from(base64, 'base64').toString('hex').match(/.{12}/g) ?? [])
   let after: Cursor | undefined
   for (;;) {
     const found = await rows.read({ from, until, after }, spanPage)
     const last = found.at(-1)
     if (last === undefined) return
-    await rows.remove(found.map(([, key]) => key).filter((key) => digests.has(keyDigest(key))))
+    await rows.remove(found.filter(isTaken))
     after = [last[0], last[1]]
   }
+}
+
+function isAmong(digests: readonly string[]): (row: Row) => boolean {
+  const known = new Set(digests)
+  return (row) => known.has(rowDigest(row))
+}
+
+/** 12 hexadecimal digits: enough to know the rows of a span again, and to tell them from others, and from what became of them. */
+function rowDigest([, key, text]: Row): string {
+  return createHash('sha256').update(`${key}\0${text}`).digest('hex').slice(0, 12)
 }
 
 /** What `look` finds, or `otherwise` when the table is gone, or the whole database, and `unindexed` when its index is. */

@@ -1,9 +1,10 @@
 import { type Connection, r } from 'rethinkdb-ts'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inputRethinkdb } from '../../../src/actions/input/input_rethinkdb.ts'
-import type { Json } from '../../../src/core/action.ts'
+import type { Json, Output } from '../../../src/core/action.ts'
 import type { Event } from '../../../src/core/event.ts'
 import { PositionStore, type Positions } from '../../../src/core/positions.ts'
+import { output } from '../../helpers/actions.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { type Server, servers, startEmulator } from '../../helpers/rethinkdb.ts'
 import { makePipeline, type Run } from '../../helpers/run-pipeline.ts'
@@ -192,6 +193,34 @@ describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $t
     )
     expect(idsOf(await readOnce(server, { remove: true }))).toEqual(Array.from({ length: 1200 }, (_, id) => id))
     expect(await tablesOf(server)).toEqual([])
+  })
+
+  test('does not remove a row that was changed, or took the place of another, after it was read', async () => {
+    const server = await given.start()
+    await fill(
+      server,
+      'log',
+      [1, 2, 3].map((id) => ({ id, ts: id })),
+    )
+    const connection = await connectTo(server)
+    const table = r.db(server.params.database).table('log')
+    // Rows are removed when they are safe: what is done in the output is done before.
+    const change: Output = {
+      async write() {
+        await table.get(2).update({ n: 1 }).run(connection)
+        await table.get(3).delete().run(connection)
+        await insert(server, connection, 'log', [{ id: 3, ts: 3, n: 2 }])
+      },
+    }
+    const list = [action(server, { once: true, remove: true }), { name: 'output_change' }]
+    const { pipeline, out } = makePipeline(list, { extra: [output('change', change)] })
+    await pipeline.open()
+    await pipeline.run(new AbortController().signal)
+    expect(idsOf(out)).toEqual([1, 2, 3])
+    expect(await table.orderBy('id').run(connection)).toEqual([
+      { id: 2, ts: 2, n: 1 },
+      { id: 3, ts: 3, n: 2 },
+    ])
   })
 
   test('removes what an earlier run has read and not removed, and nothing inserted since', async () => {
