@@ -149,10 +149,14 @@ export const outputArchive = defineAction({
           left = group(events)
           begun = events
         }
-        if (left.size > 1) files.announce(left.keys())
-        for (const [path, group] of left) {
-          append(group)
-          left.delete(path)
+        try {
+          if (left.size > 1) files.announce(left.keys())
+          for (const [path, group] of left) {
+            append(group)
+            left.delete(path)
+          }
+        } catch (cause) {
+          throw notWritten(left, cause)
         }
         begun = undefined
       },
@@ -181,6 +185,13 @@ function createTimeOf(timeKey: string | undefined, now: () => number): (event: E
     if (Number.isNaN(time)) throw new FeedooError('DATE_UNREADABLE', `the field ${timeKey} holds no date`)
     return time
   }
+}
+
+/** Should the engine give up, it is to set aside what is in no file, and nothing else. */
+function notWritten(left: ReadonlyMap<string, Group>, cause: unknown): FeedooError {
+  const events = [...left.values()].flatMap((group) => group.events)
+  const { code = 'OUTPUT_REJECTED', retriable = false } = cause instanceof FeedooError ? cause : {}
+  return new FeedooError(code, messageOf(cause), { cause, retriable, events })
 }
 
 function refusal(code: 'RECORD_UNWRITABLE' | 'OUTPUT_REJECTED', cause: unknown): FeedooError {

@@ -150,6 +150,19 @@ describe('while the target is away', () => {
     expect(pipeline.stats().actions[0]).toMatchObject({ dead_letters: {}, retries: expect.any(Number) })
   })
 
+  test('of what is given up after retry_limit, only what is in no file goes to the dead letters', async () => {
+    const { letters, options } = await deadLettersOf()
+    writeFileSync(join(folder, '35'), '')
+    const { pipeline } = makePipeline([archive('%M/a.log', { retry_limit: 1, retry_max_delay: 0.001 })], options)
+    void pipeline.inject([0, 60, 1, 61].map((n) => event({ n }, noon + n)))
+    await pipeline.run(new AbortController().signal)
+    expect(files()).toEqual({ 35: '', '34/a.log': '{"n":0}\n{"n":1}\n' })
+    expect((await letters()).map(({ code, record }) => [code, record])).toEqual([
+      ['OUTPUT_UNAVAILABLE', { n: 60 }],
+      ['OUTPUT_UNAVAILABLE', { n: 61 }],
+    ])
+  })
+
   test('an event that could not be written at all is set aside once, not at each try', async () => {
     const { letters, options } = await deadLettersOf()
     writeFileSync(join(folder, '34'), '')
