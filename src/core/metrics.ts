@@ -44,6 +44,8 @@ export interface PipelineStats {
   commit_age?: number
   /** Why commits wait for a state file; a sentence. */
   trouble?: string | undefined
+  /** Bytes of objects in the heap of its thread, also of those that nothing needs any more; without buffers. */
+  heap?: number
   /** False while the pipeline has failed and waits for its restart, and when it has ended with an error. */
   up?: boolean
 }
@@ -70,6 +72,7 @@ export function addStats(earlier: PipelineStats, now: PipelineStats): PipelineSt
     in_flight: now.in_flight,
     restarts: earlier.restarts + now.restarts,
     ...(now.commit_age === undefined ? {} : { commit_age: now.commit_age }),
+    ...(now.heap === undefined ? {} : { heap: now.heap }),
     ...(now.trouble === undefined ? {} : { trouble: now.trouble }),
   }
 }

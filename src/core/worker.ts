@@ -1,4 +1,5 @@
 // The entry of a worker thread: one pipeline, told by its supervisor when to run and when to stop.
+import { getHeapStatistics } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Json } from './action.ts'
 import { systemClock } from './clock.ts'
@@ -82,7 +83,8 @@ async function work(port: NonNullable<typeof parentPort>, init: WorkerInit): Pro
         return goOn(order.init)
       case 'stats': {
         const failing = pipeline?.failingOutputs() ?? []
-        report({ type: 'stats', id: order.id, stats: pipeline?.stats() ?? noStats, failing })
+        const stats = { ...(pipeline?.stats() ?? noStats), heap: getHeapStatistics().used_heap_size }
+        report({ type: 'stats', id: order.id, stats, failing })
       }
     }
   })

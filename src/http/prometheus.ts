@@ -109,7 +109,13 @@ export async function prometheusText(pipelines: Record<string, PipelineStats>): 
     help: '1 while commits wait for a state file, because its disk is full or away, else 0.',
     ...of,
   })
+  const heap = new Gauge({
+    name: 'feedoo_heap_bytes',
+    help: 'Bytes of objects in the heap of the thread of the pipeline, also of those that wait for their collection; without buffers.',
+    ...of,
+  })
   for (const [pipeline, stats] of Object.entries(pipelines)) {
+    if (stats.heap !== undefined) heap.set({ pipeline }, stats.heap)
     if (stats.commit_age !== undefined) age.set({ pipeline }, stats.commit_age)
     waits.set({ pipeline }, stats.trouble === undefined ? 0 : 1)
     setHistogram(times, pipeline, stats.commit_times)

@@ -45,6 +45,8 @@ pipelines:
   expect(await ask(port, '/health')).toMatchObject({ status: 200 })
   expect(await metric(port, 'feedoo_state_waiting{')).toBe(0)
   expect(await metric(port, 'feedoo_last_commit_age_seconds{')).toBeLessThan(5)
+  // That of its thread: what the process says of itself holds the main thread alone.
+  expect(await metric(port, 'feedoo_heap_bytes{pipeline="p"}')).toBeGreaterThan(1_000_000)
   // As a disk that is full, but without one.
   const database = new Database(join(folder, 'state', 'p.sqlite'))
   database.exec('BEGIN IMMEDIATE')
