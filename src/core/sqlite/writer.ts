@@ -1,16 +1,21 @@
 // Writes rows into the tables of a SQLite file: one transaction a batch, and a row that is refused harms no other.
-import { closeSync, openSync, statSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import type { Database, Statement } from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import type { ActionContext, Marks, Position } from '../action.ts'
 import { FeedooError, messageOf, systemCode } from '../errors.ts'
 import type { Event } from '../event.ts'
-import { makeFolders } from '../make-folders.ts'
-import { isPassing, openSqlite, sqliteFailure } from './open.ts'
+import { isPassing, sqliteFailure } from './open.ts'
 import { Commits } from './writer-commits.ts'
+import {
+  type Connection,
+  checkpoint,
+  closeConnection,
+  flush,
+  inMemory,
+  inodeOf,
+  openConnection,
+} from './writer-connection.ts'
 import { type Slice, slicesOf, splitSlices, type TableRows } from './writer-rows.ts'
-import { createTables, type Insert, type Table, type Tables } from './writer-tables.ts'
+import type { Insert, Table } from './writer-tables.ts'
 
 export interface SqliteWriterOptions {
   /** The file; `:memory:` is a database that is gone at the end. */
@@ -22,34 +27,12 @@ export interface SqliteWriterOptions {
   context: Pick<ActionContext, 'deadLetter' | 'log' | 'intend'>
 }
 
-const inMemory = ':memory:'
 /** Under which the mark is kept. */
 const markKey = 'commit'
-const fileMode = 0o640
-const folderMode = 0o750
-/** For the pages that a batch changes, in a hundred tables and their indexes. */
-const cacheKiB = 8000
 
 interface Refused {
   event: Event
   error: FeedooError
-}
-
-/** A connection, and what belongs to it alone. */
-interface Connection {
-  db: Database
-  /** Tells one file from another that came in its place. */
-  inode: bigint | undefined
-  /** Of a file in WAL mode: held open, so that it tells of each write that failed since. */
-  journal: FileHandle | undefined
-  /** The names of its files would survive a power cut. */
-  folderSynced: boolean
-  tables: Tables
-  /** The version of the schema that `tables` knows. */
-  version: number
-  readVersion: Statement<[], number>
-  begin: Statement<[]>
-  commit: Statement<[]>
 }
 
 export class SqliteWriter {
@@ -150,14 +133,11 @@ export class SqliteWriter {
     if (path === inMemory) return
     try {
       const connection = this.#journalLost ? await this.#connect() : this.#connection
-      if (this.#journalLost && connection !== undefined) this.#checkpoint(connection.db)
-      // What is not in there any more, SQLite has synced itself.
-      if (connection?.journal === undefined) await syncFile(`${path}-wal`)
-      else await connection.journal.datasync()
-      if (connection?.folderSynced === false) {
-        await syncFile(dirname(path))
-        connection.folderSynced = true
+      if (this.#journalLost && connection !== undefined) {
+        checkpoint(connection.db)
+        this.#journalLost = false
       }
+      await flush(path, connection)
     } catch (cause) {
       this.#journalLost = true
       throw this.#failure(cause)
@@ -167,24 +147,7 @@ export class SqliteWriter {
   close(): void {
     const connection = this.#connection
     this.#connection = undefined
-    connection?.db.close()
-    // After a sync that is under way, which says what there is to say.
-    connection?.journal?.close().catch(() => {})
-  }
-
-  /** Writes what the journal holds into the file, syncs that, and begins the journal anew: another sync would say that all is well. */
-  #checkpoint(db: Database): void {
-    const [result] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-    if (result?.busy !== 0) {
-      throw new FeedooError(
-        'OUTPUT_UNAVAILABLE',
-        'what could not be synced must be written again, and somebody reads it',
-        {
-          retriable: true,
-        },
-      )
-    }
-    this.#journalLost = false
+    if (connection !== undefined) closeConnection(connection)
   }
 
   #transaction(connection: Connection, job: readonly Slice[]): Refused[] {
@@ -264,41 +227,13 @@ export class SqliteWriter {
       this.close()
     }
     if (this.#connection === undefined) {
-      this.#opening ??= this.#open().finally(() => {
+      this.#opening ??= openConnection(path, this.#options).finally(() => {
         this.#opening = undefined
       })
       this.#connection = await this.#opening
     }
     if (this.#undo) this.#undoRows(this.#connection.db)
     return this.#connection
-  }
-
-  async #open(): Promise<Connection> {
-    const { path, timeColumn, maxColumns } = this.#options
-    if (path !== inMemory) makeFile(path)
-    const db = await openSqlite(path, { cacheKiB })
-    try {
-      // A commit then waits for no disk, and harms no file; `sync` is what waits.
-      const mode = db.pragma('journal_mode = WAL', { simple: true })
-      db.pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
-      const readVersion = db.prepare<[], number>('PRAGMA schema_version').pluck()
-      // SQLite opens the journal when it reads.
-      readVersion.get()
-      return {
-        db,
-        inode: inodeOf(path),
-        journal: mode === 'wal' ? await open(`${path}-wal`, 'r') : undefined,
-        folderSynced: false,
-        tables: createTables(db, { timeColumn, maxColumns }),
-        version: -1,
-        readVersion,
-        begin: db.prepare<[]>('BEGIN IMMEDIATE'),
-        commit: db.prepare<[]>('COMMIT'),
-      }
-    } catch (error) {
-      db.close()
-      throw error
-    }
   }
 
   #undoRows(db: Database): void {
@@ -331,35 +266,4 @@ function isFaultOfRow(error: unknown): boolean {
 function rejected(cause: unknown): FeedooError {
   if (cause instanceof FeedooError) return cause
   return new FeedooError('OUTPUT_REJECTED', messageOf(cause), { cause })
-}
-
-function inodeOf(path: string): bigint | undefined {
-  return path === inMemory ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
-}
-
-/**
- * The files beside it get the same mode. One that is there is not opened: closing it would let go of all the locks that
- * this process has on it, those of other outputs, inputs and pipelines too.
- */
-function makeFile(path: string): void {
-  makeFolders(dirname(path), folderMode)
-  try {
-    closeSync(openSync(path, 'wx', fileMode))
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
-  }
-}
-
-/** A file that is not there has nothing to be synced. */
-async function syncFile(path: string): Promise<void> {
-  try {
-    const file = await open(path, 'r')
-    try {
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error
-  }
 }

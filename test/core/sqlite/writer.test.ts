@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -89,6 +89,17 @@ async function recovered(marks: Marks = new Map()) {
   await made.writer.recover(marks)
   return made
 }
+
+test('a file behind a link is written and flushed as any other', async () => {
+  mkdirSync(join(folder, 'real'))
+  writeFileSync(join(folder, 'real/b.sqlite'), '')
+  symlinkSync('real/b.sqlite', file)
+  const { writer, write, commit } = await recovered()
+  await write('t', ...upTo(3))
+  await commit()
+  writer.close()
+  expect(numbers()).toEqual([0, 1, 2])
+})
 
 test('without durable state nothing is noted', async () => {
   const { writer, write } = makeWriter()
