@@ -4,7 +4,7 @@ import type { Range, SeriesPage } from '../series/store.ts'
 import { RethinkFailure } from './failure.ts'
 import { FeedKeys } from './feed-keys.ts'
 import type { DedicatedLink, RethinkPool } from './pool.ts'
-import type { RethinkStore, RethinkTable } from './store.ts'
+import { type RethinkStore, type RethinkTable, whenThere } from './store.ts'
 
 /** Seconds in which insertions gather before the reader is woken. */
 const gatherTime = 0.02
@@ -113,7 +113,7 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
       }
       let found = await table.page(range, limit, bytes)
       if (!found.more && !keys.isRunning) {
-        await begin(table, keys)
+        await whenThere(undefined, () => begin(table, keys))
         found = await table.page(range, limit, bytes)
       }
       keys.read(keysOf(found))

@@ -168,7 +168,7 @@ function rowDigest([, key, text]: Row): string {
 }
 
 /** What `look` finds, or `otherwise` when the table is gone, or the whole database, and `unindexed` when its index is. */
-async function whenThere<T>(otherwise: T, look: () => Promise<T>, unindexed = otherwise): Promise<T> {
+export async function whenThere<T>(otherwise: T, look: () => Promise<T>, unindexed = otherwise): Promise<T> {
   try {
     return await look()
   } catch (error) {

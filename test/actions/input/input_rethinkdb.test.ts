@@ -339,6 +339,26 @@ describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $t
   )
 
   test.each([{ follow: true }, { follow: false }])(
+    'reads on in other tables when one is dropped during its first read ($follow)',
+    async ({ follow }) => {
+      const server = await given.start()
+      const docs = Array.from({ length: 6000 }, (_, id) => ({ id, ts: id }))
+      await fill(server, 'log', docs)
+      const run = makePipeline([action(server, { from: 'start', follow })])
+      const running = await start(run)
+      await until(run.out, 1)
+      await r
+        .db(server.params.database)
+        .tableDrop('log')
+        .run(await connectTo(server))
+      expect(run.out.length).toBeLessThan(docs.length)
+      await fill(server, 'other', [{ id: 'a', ts: 1_000_000 }])
+      while (run.out.at(-1)?.record.id !== 'a') await new Promise(setImmediate)
+      await running.stop()
+    },
+  )
+
+  test.each([{ follow: true }, { follow: false }])(
     'reads a table from its first row that was dropped and made anew while nobody looked ($follow)',
     async ({ follow }) => {
       const server = await given.start()
