@@ -49,6 +49,7 @@ describe('feedoo actions', () => {
         { name: 'data', default: {} },
         { name: 'repeat' },
         { name: 'rate' },
+        { name: 'db_path' },
       ],
     })
   })
