@@ -94,7 +94,11 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
     } catch {
       // Whatever it was: the reader, which reads on, tells when the database is away.
     }
-    lose(opened)
+    // A table that was dropped, or whose server is away: the feeds of the others run on.
+    if (opened.isOpen() && feeds.get(opened)?.delete(keys)) {
+      keys.end()
+      tell()
+    } else lose(opened)
   }
 
   function follow(table: RethinkTable): RethinkTable {

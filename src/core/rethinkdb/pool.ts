@@ -39,6 +39,7 @@ interface Link {
 export interface DedicatedLink {
   /** Throws what the driver throws, or a RethinkFailure after `queryTimeout`. */
   run<T>(make: (r: R) => Query<T>): Promise<T>
+  isOpen(): boolean
   close(): void
 }
 
@@ -81,6 +82,7 @@ export class RethinkPool {
     const r = await this.#load()
     return {
       run: (make) => this.#within(link, make(r).run(link.connection)),
+      isOpen: () => link.connection.open,
       close: () => closeLink(link),
     }
   }

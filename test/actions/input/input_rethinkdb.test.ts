@@ -282,6 +282,27 @@ describe.each(servers.map((server) => ({ ...server })))('input_rethinkdb with $t
     expect(idsOf(run.out)).toEqual(['a', 'b', 'c', 'late', 'd', 'e'])
   })
 
+  // reqlite does not end the feed of a table that is dropped.
+  real('follows the other tables without a gap when one is dropped, and that one when it is made anew', async () => {
+    const server = await given.start()
+    await fill(server, 'log', [{ id: 'a', ts: 10 }])
+    await fill(server, 'other', [{ id: 'b', ts: 10 }])
+    const run = makePipeline([action(server, { from: 'start', follow: true })])
+    const running = await start(run)
+    await until(run.out, 2)
+    const connection = await connectTo(server)
+    await r.db(server.params.database).tableDrop('other').run(connection)
+    const late = Array.from({ length: 100 }, (_, i) => ({ id: `late${i}`, ts: 5 }))
+    for (const doc of late) await insert(server, connection, 'log', [doc])
+    await until(run.out, 102)
+    await fill(server, 'other', [{ id: 'c', ts: 20 }])
+    await until(run.out, 103)
+    await insert(server, connection, 'other', [{ id: 'd', ts: 5 }])
+    await until(run.out, 104)
+    await running.stop()
+    expect(idsOf(run.out).sort()).toEqual(['a', 'b', 'c', 'd', ...late.map(({ id }) => id).sort()])
+  })
+
   test('misses none and doubles none while rows of any time are inserted beside the first read', async () => {
     const server = await given.start()
     await fill(
