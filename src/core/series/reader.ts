@@ -18,9 +18,11 @@ export interface ReaderLimits {
   batch: number
   /** Rows of one page: so many are read without anything else being done. */
   page: number
+  /** Rows removed in one go, about, where the store can remove rows of many tables at once. */
+  removal: number
 }
 
-const defaultLimits: ReaderLimits = { batch: 1000, page: 2000 }
+const defaultLimits: ReaderLimits = { batch: 1000, page: 2000, removal: 5000 }
 /** Rows, and bytes, of the pages in hand, of all tables together. */
 const pageRows = 5_000
 const pageBytes = 16 * 1024 * 1024
@@ -60,7 +62,7 @@ export interface SeriesReaderOptions {
   startPatience?: number | undefined
   /** Seconds between two looks for new rows. */
   refreshInterval: number
-  limits?: ReaderLimits
+  limits?: Partial<ReaderLimits>
   context: Pick<ActionContext, 'clock' | 'log' | 'count'>
 }
 
@@ -100,9 +102,15 @@ class SeriesReader {
     const { clock, log } = options.context
     this.#options = options
     this.#run = run
-    this.#limits = options.limits ?? defaultLimits
+    this.#limits = { ...defaultLimits, ...options.limits }
     this.#insist = createInsist(clock, log, run.signal, options.longestAway, options.startPatience)
-    this.#removals = new Removals(this.#insist, log)
+    this.#removals = new Removals({
+      store: options.store,
+      insist: this.#insist,
+      clock,
+      log,
+      rowsOfAGo: this.#limits.removal,
+    })
     this.#window = createWindow(unsafeRows)
     this.#report = new ReaderReport({
       context: options.context,
@@ -134,7 +142,7 @@ class SeriesReader {
     if (this.#floor > Number.NEGATIVE_INFINITY && this.#position.start !== this.#floor) {
       void this.#run.emit([], { [startKey]: this.#floor })
     }
-    await this.#removals.finish(this.#options.store, this.#position)
+    await this.#removals.finish(this.#position)
     await this.#tables.look()
     if (once) await this.#lookAhead()
     while (!signal.aborted) {
@@ -190,7 +198,7 @@ class SeriesReader {
       if (last === undefined) break
       sent += events.length
       this.#report.sent(events.length)
-      await this.#removals.removeSafe()
+      await this.#removals.removeEnough()
       windowEnd ??= (events[0]?.timestamp ?? 0) + window
       if (last.timestamp >= windowEnd && !this.#options.once) {
         windowEnd = last.timestamp + window

@@ -24,6 +24,11 @@ export interface SeriesStore {
   tables(): Promise<readonly string[]>
   /** Looks at a table. Undefined when it is gone meanwhile. */
   table(name: string): Promise<SeriesTable | Unreadable | undefined>
+  /**
+   * Removes the rows of all of these, which are of its pages, as their `remove` does, in one go: where that costs less
+   * than one after the other. May be called again when it has thrown.
+   */
+  removeAll?(taken: readonly Taken[]): Promise<void>
   close(): Promise<void>
 }
 

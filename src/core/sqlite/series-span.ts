@@ -2,12 +2,12 @@
 import { hash } from 'node:crypto'
 import type { Json } from '../action.ts'
 import type { Layout } from './series-layout.ts'
-import { decodeValue, decodeValues, encodeValue, type Row, type SqlValue } from './series-values.ts'
+import { decodeValue, decodeValues, encodeValue, needsEncoding, type Row, type SqlValue } from './series-values.ts'
 
 /** Ranges of rowids that a span names; when there are more, it names the one around them all. */
 const maxRanges = 64
 
-type RowidRange = readonly [first: number | bigint, last: number | bigint]
+export type RowidRange = readonly [first: number | bigint, last: number | bigint]
 
 /**
  * Rows in the order of reading, first and last included, and how many they are. When they were read there were no
@@ -24,7 +24,8 @@ export interface SqliteSpan {
 
 /** Of all values of a row, its place among them. */
 export function rowDigest(row: Row): string {
-  return hash('sha1', JSON.stringify(row.map(encodeValue)), 'base64url')
+  // Most rows are JSON as they are.
+  return hash('sha1', JSON.stringify(row.some(needsEncoding) ? row.map(encodeValue) : row), 'base64url')
 }
 
 /** Of rows in any order. */
@@ -37,7 +38,11 @@ export function spanOf(rows: readonly Row[], digests: readonly string[], { byRow
   const place = (row: Row | undefined) => (row ?? []).slice(0, 1 + key.length).map(encodeValue)
   const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(digests) }
   if (!byRowid) return span
-  const ids = rangesOf(rows.map((row) => row[1]).filter(isInteger))
+  const ranges = rangesOf(rows)
+  const first = ranges[0]?.[0]
+  const last = ranges.at(-1)?.[1]
+  const tooMany = ranges.length > maxRanges && first !== undefined && last !== undefined
+  const ids: readonly RowidRange[] = tooMany ? [[first, last]] : ranges
   return { ...span, ids: ids.map((range) => range.map(encodeValue)) }
 }
 
@@ -72,15 +77,25 @@ function isInteger(value: SqlValue | undefined): value is number | bigint {
   return typeof value === 'number' || typeof value === 'bigint'
 }
 
-/** Rows that arrive in order of time are few ranges, a single one mostly. */
-function rangesOf(ids: readonly (number | bigint)[]): RowidRange[] {
-  const sorted = [...ids].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+/**
+ * The rowids of rows, each of which begins with its time and its rowid: nothing else is between the ends of a range. Rows
+ * that arrive in order of time are few ranges, a single one mostly.
+ */
+export function rangesOf(rows: readonly Row[]): RowidRange[] {
+  const sorted = rows
+    .map((row) => row[1])
+    .filter(isInteger)
+    .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
   const ranges: [number | bigint, number | bigint][] = []
   for (const id of sorted) {
     const range = ranges.at(-1)
-    if (range !== undefined && BigInt(id) === BigInt(range[1]) + 1n) range[1] = id
+    if (range !== undefined && isNext(range[1], id)) range[1] = id
     else ranges.push([id, id])
   }
-  const [first, last] = [sorted[0], sorted.at(-1)]
-  return ranges.length <= maxRanges || first === undefined || last === undefined ? ranges : [[first, last]]
+  return ranges
+}
+
+function isNext(id: number | bigint, other: number | bigint): boolean {
+  if (typeof id === 'number' && typeof other === 'number') return other === id + 1
+  return BigInt(other) === BigInt(id) + 1n
 }

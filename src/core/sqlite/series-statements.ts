@@ -4,7 +4,7 @@ import type { Range } from '../series/store.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
 import type { Layout } from './series-layout.ts'
-import type { SqliteSpan } from './series-span.ts'
+import type { RowidRange, SqliteSpan } from './series-span.ts'
 import { decodeValues, measure, normalized, type Row, type SqlValue } from './series-values.ts'
 
 /** A range as SQL takes it: no infinities, which a table may hold as times, and which are no times. */
@@ -47,6 +47,9 @@ export interface Statements {
   /** Rows with a rowid above `low`, up to `high`, that stand at or before `after`. */
   countLate(low: bigint, high: bigint, after: readonly SqlValue[]): number
   remove(place: readonly SqlValue[]): void
+  /** The rows with these rowids, and their removal: ranges cost less than row after row. */
+  rowsOfIds(ranges: readonly RowidRange[]): readonly Row[]
+  removeIds(ranges: readonly RowidRange[]): void
   /** The rows of a span, as many as it has, or one more. */
   spanRows(span: SqliteSpan): readonly Row[]
   removeSpan(span: SqliteSpan): void
@@ -66,7 +69,8 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
   const isKey = key.map((part) => `${part} = ?`).join(' AND ')
   const at = `${time} = ? AND ${isKey}`
   const inSpan = `(${place}) >= (?, ${marks}) AND (${place}) <= (?, ${marks})`
-  const inIds = `${inSpan} AND ${key[0]} BETWEEN ? AND ?`
+  const isAmongIds = `${key[0]} BETWEEN ? AND ?`
+  const inIds = `${inSpan} AND ${isAmongIds}`
   const prepared = new Map<string, Statement<unknown[], unknown>>()
 
   function statement(sql: string): Statement<unknown[], unknown> {
@@ -187,6 +191,10 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
       ),
     remove(values) {
       statement(`DELETE ${from} WHERE ${at}`).run(...values)
+    },
+    rowsOfIds: (ranges) => ranges.flatMap((range) => read(`SELECT ${all} ${from} WHERE ${isAmongIds}`, ...range)),
+    removeIds(ranges) {
+      for (const range of ranges) statement(`DELETE ${from} WHERE ${isAmongIds}`).run(...range)
     },
     spanRows: (span) =>
       spanParts(span).flatMap(({ where, values }) =>

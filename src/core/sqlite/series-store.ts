@@ -2,12 +2,13 @@
 import { stat } from 'node:fs/promises'
 import { FeedooError } from '../errors.ts'
 import { fileReason } from '../file-reason.ts'
-import type { SeriesStore, SeriesTable, Unreadable } from '../series/store.ts'
+import type { SeriesStore, SeriesTable, Taken, Unreadable } from '../series/store.ts'
 import { isInternalTable } from './identifiers.ts'
 import { type Connection, isBusy, openSqlite, sqliteFailure } from './open.ts'
 import { type FileId, isSameFile } from './series-identity.ts'
 import { layoutOf } from './series-layout.ts'
 import { SqliteSeriesTable } from './series-table.ts'
+import { removeTogether, SqliteTaken } from './series-taken.ts'
 
 export interface SqliteStoreOptions {
   path: string
@@ -68,8 +69,14 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
         if (layout === undefined || 'problem' in layout) return layout
         return new SqliteSeriesTable(name, timeKey, layout, use, !readonly)
       }),
+    removeAll: (taken) => removeTogether(use, taken.map(ofSqlite)),
     close: async () => close(),
   }
+}
+
+function ofSqlite(taken: Taken): SqliteTaken {
+  if (taken instanceof SqliteTaken) return taken
+  throw new TypeError('rows of another store are to be removed')
 }
 
 function tableNames(db: Connection): string[] {

@@ -1,14 +1,15 @@
 // One SQLite table as a time series: pages in order of time, and the removal of what was read.
 import type { Json } from '../action.ts'
-import type { Range, SeriesPage, SeriesTable, Span, Taken } from '../series/store.ts'
+import type { Range, SeriesPage, SeriesTable, Span } from '../series/store.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
-import { type FileId, identityOf, isRemade, isSameFile } from './series-identity.ts'
+import { type FileId, identityOf, isRemade } from './series-identity.ts'
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
 import { inSnapshot, schemaVersionOf } from './series-snapshot.ts'
-import { digestOf, readSpan, rowDigest, spanOf } from './series-span.ts'
+import { digestOf, readSpan, rowDigest } from './series-span.ts'
 import { type Bounds, boundsOf, type Statements, statementsOf } from './series-statements.ts'
+import { placeOf, SqliteTaken } from './series-taken.ts'
 import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type SqlValue } from './series-values.ts'
 
 /** Bytes of a row while nothing is known of it. */
@@ -111,7 +112,7 @@ export class SqliteSeriesTable implements SeriesTable {
   }
 
   /** The statements for the table as it is now; undefined when it is gone, or has no times any more. */
-  #prepare(db: Connection, file: FileId): Ready | undefined {
+  readonly #prepare = (db: Connection, file: FileId): Ready | undefined => {
     const schemaVersion = schemaVersionOf(db)
     if (this.#ready?.db === db && this.#ready.schemaVersion === schemaVersion) return this.#ready
     this.#ready = undefined
@@ -200,23 +201,8 @@ export class SqliteSeriesTable implements SeriesTable {
     return {
       cursor: (index) => placeOf(rows[index] ?? [], layout).map(encodeValue),
       ...(layout.byRowid ? {} : { key: (index) => keyOf(placeOf(rows[index] ?? [], layout)) }),
-      take: (start, end) => this.#take(rows.slice(start, end), ready),
+      take: (start, end) => new SqliteTaken(rows.slice(start, end), ready, this.#use, this.#prepare),
     }
-  }
-
-  #take(rows: readonly Row[], { layout, file }: Ready): Taken {
-    const places = rows.map((row) => placeOf(row, layout))
-    const digests = rows.map(rowDigest)
-    const read = new Set(digests)
-    const remove = () =>
-      this.#write((_, { file: now, layout, statements }) => {
-        // Equal rows in another file were never read.
-        if (!isSameFile(now, file)) return
-        for (const row of statements.rows(places)) {
-          if (read.has(rowDigest(row))) statements.remove(placeOf(row, layout))
-        }
-      }, undefined)
-    return { span: spanOf(rows, digests, layout), remove }
   }
 }
 
@@ -256,9 +242,4 @@ function missedRows(statements: Statements, { from, until, after, seen }: Bounds
 
 function keyOf(place: readonly SqlValue[]): Json {
   return place.slice(1).map(encodeValue)
-}
-
-/** What a row begins with: its time and its key. */
-function placeOf(row: Row, { key }: Layout): SqlValue[] {
-  return row.slice(0, 1 + key.length)
 }

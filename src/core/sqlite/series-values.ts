@@ -46,6 +46,11 @@ export function encodeValue(value: SqlValue): Json {
   return value
 }
 
+/** False for what `encodeValue` leaves as it is. */
+export function needsEncoding(value: SqlValue): boolean {
+  return typeof value === 'bigint' || (typeof value === 'object' && value !== null)
+}
+
 /** Throws a TypeError for what `encodeValue` does not give. */
 export function decodeValue(json: Json | undefined): SqlValue {
   if (json === null || typeof json === 'number' || typeof json === 'string') return json

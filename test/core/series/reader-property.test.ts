@@ -71,7 +71,7 @@ async function play(steps: readonly Step[], { remove = false, indexed, keyed = f
   const written: Written[] = []
   const driven = new Driven(
     () => database.store(),
-    { offset, remove, window: 3, limits: { batch: 7, page: 3 }, ...options },
+    { offset, remove, window: 3, limits: { batch: 7, page: 3, removal: 10 }, ...options },
     1000,
   )
   driven.start()

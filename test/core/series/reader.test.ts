@@ -465,11 +465,31 @@ describe('remove', () => {
     await driven.stop()
   })
 
+  it('gathers what is safe until it is enough, or has waited a tenth of a second', async () => {
+    const database = testDatabase(`${table} CREATE TABLE b (ts, n)`)
+    database.db.exec(`${upTo(20)} INSERT INTO a SELECT value, value FROM series; INSERT INTO b SELECT ts, 0 FROM a`)
+    const left = () => database.db.prepare('SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)').pluck().get()
+    const driven = reader(database, { remove: true, limits: { batch: 2, removal: 5 } })
+    const counts: unknown[] = []
+    for (let batches = 0; batches < 8; batches++) {
+      await driven.untilWaiting(1)
+      counts.push(left())
+      if (batches === 4) driven.clock.advance(0.1)
+      driven.commit()
+    }
+    // Six rows, then four, two of which have waited so long.
+    expect(counts).toEqual([40, 40, 40, 34, 34, 30, 30, 30])
+    await driven.settle()
+    expect(database.db.prepare('SELECT name FROM sqlite_schema').all()).toEqual([])
+    expect(driven.take()).toHaveLength(40)
+    await driven.stop()
+  })
+
   it('drops the tables it has emptied also when it is killed at any call in between', async () => {
     const rows = 'INSERT INTO b VALUES (0, 0); INSERT INTO a VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)'
     for (let died = true, calls = 1; died; calls++) {
       const database = testDatabase(`${table} CREATE TABLE b (ts, n); CREATE TABLE c (ts, n); ${rows}`)
-      const driven = reader(database, { remove: true, limits: { batch: 1, page: 1 } })
+      const driven = reader(database, { remove: true, limits: { batch: 1, page: 1, removal: 2 } })
       driven.liveFor(calls)
       await driven.settle()
       died = driven.dead

@@ -2,7 +2,7 @@
 import { renameSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
-import type { Range, SeriesTable } from '../../../src/core/series/store.ts'
+import type { Range, SeriesTable, Taken } from '../../../src/core/series/store.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { type TestDatabase, testDatabase } from '../series/database.ts'
 import { Driven } from '../series/driven.ts'
@@ -139,7 +139,8 @@ it.each([
 )
 
 describe('removal', () => {
-  const rows = 'INSERT INTO t VALUES (1, 1), (1, 2), (2, 3)'
+  const rowsOf = (name: string) => `INSERT INTO ${name} VALUES (1, 1), (1, 2), (2, 3)`
+  const rows = rowsOf('t')
 
   it.each([
     ['that came in their place', 'DELETE FROM t; INSERT INTO t VALUES (1, 91), (1, 2), (2, 93), (2, 94)', [91, 93, 94]],
@@ -154,6 +155,63 @@ describe('removal', () => {
     database.db.exec(change)
     await taken.remove()
     expect(database.db.prepare('SELECT n FROM t ORDER BY n').pluck().all()).toEqual(left)
+  })
+
+  it.each([
+    ['a rowid', 'CREATE TABLE t (ts, n)'],
+    ['a column for its rowid', 'CREATE TABLE t (ts, n, rowid)'],
+    ['an integer key', 'CREATE TABLE t (n INTEGER PRIMARY KEY, ts)'],
+    ['another key', 'CREATE TABLE t (ts, n TEXT PRIMARY KEY) WITHOUT ROWID'],
+  ])('removes of a table with %s the rows that were read, and no others that stand between them', async (_, sql) => {
+    const database = testDatabase(sql)
+    // Some are not read: they have no time, or come after the last one of the page.
+    const big = 2n ** 60n
+    const times = [5, null, 3, 4, 9, 1, 2, 8]
+    const insert = database.db.prepare('INSERT INTO t (ts, n) VALUES (?, ?)')
+    const isRowid = /INTEGER/.test(sql)
+    times.forEach((ts, i) => void insert.run(ts, isRowid ? big + BigInt(i) : `k${i}`))
+    const table = await open(database, 't')
+    const page = await table.page({ from: Number.NEGATIVE_INFINITY, until: 5 }, 100, 1e6)
+    expect(page.times).toEqual([1, 2, 3, 4, 5])
+    const taken = page.take(0, 4)
+    await taken.remove()
+    expect(database.db.prepare('SELECT ts FROM t ORDER BY ts').pluck().all()).toEqual([null, 5, 8, 9])
+    await page.take(4, 5).remove()
+    await taken.remove()
+    expect(database.db.prepare('SELECT ts FROM t ORDER BY ts').pluck().all()).toEqual([null, 8, 9])
+  })
+
+  it('of rows of many tables is all or nothing, and spares in each what was changed or is gone', async () => {
+    const database = testDatabase(
+      ['a', 'b', 'c'].map((name) => `CREATE TABLE ${name} (ts, n); ${rowsOf(name)}`).join(';'),
+    )
+    const store = database.store()
+    const taken: Taken[] = []
+    for (const name of ['a', 'b', 'c']) {
+      const table = await store.table(name)
+      if (table === undefined || 'problem' in table) throw new Error('it is there')
+      taken.push((await table.page(everything, 100, 1e6)).take(0, 3))
+    }
+    const left = (name: string) => database.db.prepare(`SELECT n FROM ${name} ORDER BY n`).pluck().all()
+    database.db.exec(`UPDATE a SET n = 9 WHERE n = 2; DROP TABLE c;
+      CREATE TRIGGER keep BEFORE DELETE ON b BEGIN SELECT RAISE(ABORT, 'not now'); END`)
+    await expect(store.removeAll?.(taken)).rejects.toThrow('not now')
+    expect([left('a'), left('b')]).toEqual([
+      [1, 3, 9],
+      [1, 2, 3],
+    ])
+    database.db.exec('DROP TRIGGER keep')
+    await store.removeAll?.(taken)
+    expect([left('a'), left('b')]).toEqual([[9], []])
+  })
+
+  it('of rows that were read spares those of a table that has another kind of key now', async () => {
+    const database = testDatabase(`CREATE TABLE t (ts, n); ${rows}`)
+    const table = await open(database, 't')
+    const taken = (await table.page(everything, 100, 1e6)).take(0, 3)
+    database.db.exec(`DROP TABLE t; CREATE TABLE t (ts, n, PRIMARY KEY (ts, n)) WITHOUT ROWID; ${rows}`)
+    await taken.remove()
+    expect(database.db.prepare('SELECT n FROM t ORDER BY n').pluck().all()).toEqual([1, 2, 3])
   })
 
   it('of rows that were read spares equal ones of a file that took the place of theirs', async () => {
