@@ -4,7 +4,7 @@ import Database from 'better-sqlite3'
 import { type Connection, r } from 'rethinkdb-ts'
 import { describe, expect, test } from 'vitest'
 import { Daemon, scratchFolder } from '../helpers/daemon.ts'
-import { type Emulator, startEmulator } from '../helpers/rethinkdb.ts'
+import { type Server, startEmulator } from '../helpers/rethinkdb.ts'
 
 /** Unix seconds; rows a little later than the start of the daemon, which begins at rows of the present. */
 const soon = () => Date.now() / 1000 + 1.5
@@ -167,7 +167,7 @@ pipelines:
   })
 })
 
-async function withConnection(server: Emulator, work: (connection: Connection) => Promise<void>): Promise<void> {
+async function withConnection(server: Server, work: (connection: Connection) => Promise<void>): Promise<void> {
   const connection = await server.connect()
   try {
     await work(connection)

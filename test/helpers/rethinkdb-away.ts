@@ -7,7 +7,7 @@ import Database from 'better-sqlite3'
 import { type Connection, r } from 'rethinkdb-ts'
 import { expect } from 'vitest'
 import { Daemon, scratchFolder } from './daemon.ts'
-import { type Emulator, startEmulator } from './rethinkdb.ts'
+import { type OwnServer, startEmulator } from './rethinkdb.ts'
 import { type SwitchProxy, switchProxy } from './switch-proxy.ts'
 
 /**
@@ -92,26 +92,26 @@ pipelines:
 
 /** The server, and the proxy by which feedoo reaches it. */
 class Site {
-  readonly #emulator: Emulator
+  readonly #emulator: OwnServer
   readonly #proxy: SwitchProxy
   #connection: Connection
   /** What the server held when it was stopped. */
   #saved: unknown[] = []
 
-  private constructor(emulator: Emulator, proxy: SwitchProxy, connection: Connection) {
+  private constructor(emulator: OwnServer, proxy: SwitchProxy, connection: Connection) {
     this.#emulator = emulator
     this.#proxy = proxy
     this.#connection = connection
   }
 
-  static async make(emulator: Emulator): Promise<Site> {
+  static async make(emulator: OwnServer): Promise<Site> {
     const proxy = await switchProxy(() => emulator.params.port)
     const site = new Site(emulator, proxy, await emulator.connect())
     await site.#makeTable()
     return site
   }
 
-  get params(): Emulator['params'] {
+  get params(): OwnServer['params'] {
     return { ...this.#emulator.params, port: this.#proxy.port }
   }
 

@@ -1,13 +1,20 @@
 // A RethinkDB to test against: reqlite in a process of its own, and the real one that RETHINKDB_URL names.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Connection, r } from 'rethinkdb-ts'
 import { onTestFinished } from 'vitest'
 
 /** `rethinkdb://user:password@host:port`: of a server whose databases `feedoo_test_*` may be made and dropped. */
 export const realUrl = process.env.RETHINKDB_URL
+
+/** A `rethinkdb` program, for the tests that stop and start a real server: these start one of their own. */
+const program = process.env.RETHINKDB_PROGRAM
 
 export interface Server {
   /** Parameters of the actions by which this server is reached. */
@@ -17,9 +24,9 @@ export interface Server {
   connect(): Promise<Connection>
 }
 
-export interface Emulator extends Server {
+export interface OwnServer extends Server {
   stop(): Promise<void>
-  /** On the same port, with nothing in it. */
+  /** On the same port. The emulator has nothing in it then. */
   start(): Promise<void>
 }
 
@@ -52,10 +59,10 @@ process.stdin.on('end', () => process.exit()).resume()
 const reqlite = createRequire(import.meta.url).resolve('reqlite')
 
 /** Starts reqlite; it ends with the test. */
-export async function startEmulator(): Promise<Emulator> {
+export async function startEmulator(): Promise<OwnServer> {
   let child: ChildProcess | undefined
   const params = { ip: '127.0.0.1', port: 0, user: 'admin', password: '', database: 'feedoo_test' }
-  const emulator: Emulator = {
+  const emulator: OwnServer = {
     params,
     isEmulator: true,
     connect: () => connect(params),
@@ -77,6 +84,57 @@ export async function startEmulator(): Promise<Emulator> {
   await emulator.start()
   onTestFinished(() => emulator.stop())
   return emulator
+}
+
+/** Starts the server of RETHINKDB_PROGRAM; it ends with the test. */
+async function startOwn(): Promise<OwnServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'feedoo-rethinkdb-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const params = { ip: '127.0.0.1', port: await freePort(), user: 'admin', password: '', database: 'feedoo_test' }
+  const ports = ['--driver-port', String(params.port), '--cluster-port', String(await freePort())]
+  const place = ['--directory', join(folder, 'data'), '--bind', '127.0.0.1', '--no-http-admin', '--no-update-check']
+  let child: ChildProcess | undefined
+  const server: OwnServer = {
+    params,
+    isEmulator: false,
+    connect: () => connect(params),
+    async start() {
+      child = spawn(program ?? '', [...place, ...ports, '--cache-size', '128'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      if (child.stdout === null) throw new Error('rethinkdb has no output')
+      const lines = createInterface(child.stdout)
+      for await (const [line] of on(lines, 'line', { close: ['close'] })) if (/^Server ready/.test(line)) break
+      child.stdout.resume()
+      // What it holds can be read a moment later.
+      const connection = await connect(params)
+      await r
+        .db(params.database)
+        .wait({ waitFor: 'all_replicas_ready', timeout: 20 })
+        .run(connection)
+        .catch(() => {})
+      await connection.close()
+    },
+    async stop() {
+      if (child === undefined || child.exitCode !== null) return
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
+      await ended
+      child = undefined
+    },
+  }
+  await server.start()
+  onTestFinished(() => server.stop())
+  return server
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as AddressInfo
+  listener.close()
+  await once(listener, 'close')
+  return port
 }
 
 /** The server of RETHINKDB_URL, with a database of its own, which is dropped after the test. */
@@ -104,6 +162,12 @@ export async function realServer(): Promise<Server> {
 export const servers = [
   { title: 'reqlite', start: startEmulator, skipped: false },
   { title: 'the RethinkDB that RETHINKDB_URL names', start: realServer, skipped: realUrl === undefined },
+] as const
+
+/** Those that a test can stop and start. */
+export const ownServers = [
+  { title: 'reqlite', start: startEmulator, skipped: false },
+  { title: 'the RethinkDB that RETHINKDB_PROGRAM names', start: startOwn, skipped: program === undefined },
 ] as const
 
 function connect({ ip, port, user, password }: Server['params']): Promise<Connection> {

@@ -5,7 +5,7 @@ import type { Cursor, Range, SeriesPage, SeriesStore, SeriesTable, Span, Taken, 
 import { decodeDocument } from './documents.ts'
 import { RethinkFailure } from './failure.ts'
 import { compareKeys } from './keys.ts'
-import type { RethinkPool } from './pool.ts'
+import type { R, RethinkPool } from './pool.ts'
 import { everything, placeSchema, type Row, Rows } from './rows.ts'
 import { ensureTimeIndex, type WaitOptions, waitForIndex } from './tables.ts'
 
@@ -13,6 +13,8 @@ import { ensureTimeIndex, type WaitOptions, waitForIndex } from './tables.ts'
 const firstPage = 100
 /** Rows of a span that are looked at together. */
 const spanPage = 500
+/** Seconds to wait for the tables of a server that is back: one that cannot be read is not to hold up the others. */
+const readyTimeout = 5
 
 export interface StoreOptions {
   pool: RethinkPool
@@ -41,20 +43,22 @@ const spanSchema = z.tuple([z.number(), z.number(), z.string()])
 
 export function createRethinkStore({ pool, database, timeKey, createIndex, wait }: StoreOptions): RethinkStore {
   const withoutIndex = `it has no index ${timeKey}; create_index: true would make one`
+  const whenReady = createWhenReady(pool, database)
   return {
-    tables: () => whenThere([], () => pool.run((r) => r.db(database).tableList())),
-    table: (name) =>
-      whenThere(undefined, async () => {
-        const rows = new Rows({ pool, database, table: name, timeKey })
-        const { indexes } = await rows.look()
-        if (createIndex) await ensureTimeIndex(pool, database, name, timeKey)
-        else if (!indexes.includes(timeKey)) return { problem: withoutIndex }
-        const index = await waitForIndex(pool, database, name, timeKey, wait)
-        if (index === undefined) return { problem: withoutIndex }
-        if (index.multi || index.geo) return { problem: `its index ${timeKey} is not one over a time` }
-        return createTable(name, rows, withoutIndex)
-      }),
+    tables: () => whenThere([], () => whenReady(() => pool.run((r) => r.db(database).tableList()))),
+    table: (name) => whenThere(undefined, () => whenReady(() => look(name))),
     close: () => pool.close(),
+  }
+
+  async function look(name: string): Promise<RethinkTable | Unreadable> {
+    const rows = new Rows({ pool, database, table: name, timeKey })
+    const { indexes } = await rows.look()
+    if (createIndex) await ensureTimeIndex(pool, database, name, timeKey)
+    else if (!indexes.includes(timeKey)) return { problem: withoutIndex }
+    const index = await waitForIndex(pool, database, name, timeKey, wait)
+    if (index === undefined) return { problem: withoutIndex }
+    if (index.multi || index.geo) return { problem: `its index ${timeKey} is not one over a time` }
+    return createTable(name, rows, withoutIndex)
   }
 }
 
@@ -165,6 +169,24 @@ function isAmong(digests: readonly string[]): (row: Row) => boolean {
 /** 12 hexadecimal digits: enough to know the rows of a span again, and to tell them from others, and from what became of them. */
 function rowDigest([, key, text]: Row): string {
   return createHash('sha256').update(`${key}\0${text}`).digest('hex').slice(0, 12)
+}
+
+/** A server that comes up tells what tables it has about a second before it reads them: until it does, it is still away. */
+function createWhenReady(pool: RethinkPool, database: string): <T>(look: () => Promise<T>) => Promise<T> {
+  const ready = (r: R) => r.db(database).wait({ waitFor: 'ready_for_reads', timeout: readyTimeout })
+  let wasAway = false
+  return async (look) => {
+    try {
+      const found = await look()
+      // reqlite does not know it. Whether a table can be read, its first page tells.
+      if (wasAway) await pool.run(ready).catch(() => {})
+      wasAway = false
+      return found
+    } catch (error) {
+      wasAway ||= error instanceof RethinkFailure && error.kind === 'away'
+      throw error
+    }
+  }
 }
 
 /** What `look` finds, or `otherwise` when the table is gone, or the whole database, and `unindexed` when its index is. */
