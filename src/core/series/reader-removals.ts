@@ -5,7 +5,7 @@ import { crashPoint } from '../crash-points.ts'
 import type { Logger } from '../log.ts'
 import type { Insist } from './reader-away.ts'
 import type { Part } from './reader-lane.ts'
-import { dropKey, type ReaderPosition, removeKey } from './reader-position.ts'
+import { dropKey, type ReaderPosition, type Removal, removeKey } from './reader-position.ts'
 import type { SeriesStore, Taken } from './store.ts'
 
 /** Seconds that safe rows wait for more of them: few rows cost as much as many. */
@@ -55,13 +55,7 @@ export class Removals {
   async finish({ removals, drops }: ReaderPosition): Promise<void> {
     for (const [batch, removal] of removals) {
       this.#next = Math.max(this.#next, batch + 1)
-      for (const [name, span] of removal) {
-        const table = await this.#insist(() => this.#store.table(name))
-        if (table === undefined || 'problem' in table) continue
-        crashPoint('before_remove')
-        await this.#insist(() => table.removeSpan(span))
-        crashPoint('after_remove')
-      }
+      await this.#finishBatch(removal)
       this.#done.push(removeKey(batch))
     }
     for (const name of drops) {
@@ -125,6 +119,15 @@ export class Removals {
       rows += batch.rows
     }
     return go
+  }
+
+  async #finishBatch(removal: Removal): Promise<void> {
+    const { removeSpans } = this.#store
+    if (removeSpans !== undefined) return this.#goBy(() => removeSpans(removal))
+    for (const [name, span] of removal) {
+      const table = await this.#insist(() => this.#store.table(name))
+      if (table !== undefined && !('problem' in table)) await this.#goBy(() => table.removeSpan(span))
+    }
   }
 
   async #remove(all: readonly Taken[]): Promise<void> {

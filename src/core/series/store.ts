@@ -29,6 +29,8 @@ export interface SeriesStore {
    * than one after the other. May be called again when it has thrown.
    */
   removeAll?(taken: readonly Taken[]): Promise<void>
+  /** The same for spans, as `removeSpan` of their tables does. Tables that are gone are passed over. */
+  removeSpans?(spans: readonly (readonly [table: string, span: Span])[]): Promise<void>
   close(): Promise<void>
 }
 

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { FeedooError } from '../errors.ts'
 import { fileReason } from '../file-reason.ts'
-import type { SeriesStore, SeriesTable, Taken, Unreadable } from '../series/store.ts'
+import type { SeriesStore, Taken, Unreadable } from '../series/store.ts'
 import { isInternalTable } from './identifiers.ts'
 import { type Connection, isBusy, openSqlite, sqliteFailure } from './open.ts'
 import { type FileId, isSameFile } from './series-identity.ts'
@@ -56,6 +56,12 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
     }
   }
 
+  function lookAt(db: Connection, name: string): SqliteSeriesTable | Unreadable | undefined {
+    const layout = layoutOf(db, name, timeKey)
+    if (layout === undefined || 'problem' in layout) return layout
+    return new SqliteSeriesTable(name, timeKey, layout, use, !readonly)
+  }
+
   return {
     async tables() {
       const known = await connect().catch((error: unknown) => {
@@ -63,13 +69,18 @@ export function createSqliteStore({ path, timeKey, readonly, mustExist }: Sqlite
       })
       return use(tableNames, known)
     },
-    table: (name) =>
-      use((db): SeriesTable | Unreadable | undefined => {
-        const layout = layoutOf(db, name, timeKey)
-        if (layout === undefined || 'problem' in layout) return layout
-        return new SqliteSeriesTable(name, timeKey, layout, use, !readonly)
-      }),
+    table: (name) => use((db) => lookAt(db, name)),
     removeAll: (taken) => removeTogether(use, taken.map(ofSqlite)),
+    removeSpans: (spans) =>
+      use((db, file) => {
+        const removeAll = db.transaction(() => {
+          for (const [name, span] of spans) {
+            const table = lookAt(db, name)
+            if (table !== undefined && !('problem' in table)) table.removeSpanIn(db, file, span)
+          }
+        })
+        removeAll.immediate()
+      }),
     close: async () => close(),
   }
 }

@@ -77,12 +77,18 @@ export class SqliteSeriesTable implements SeriesTable {
     return this.#ask(0, ({ statements }) => statements.timeless())
   }
 
-  removeSpan(json: Span): Promise<void> {
+  removeSpan(span: Span): Promise<void> {
+    return this.#use((db, file) => db.transaction(() => this.removeSpanIn(db, file, span)).immediate())
+  }
+
+  /** The same in a transaction of the caller, who holds the lock. */
+  removeSpanIn(db: Connection, file: FileId, json: Span): void {
     const span = readSpan(json)
-    return this.#write((_, { statements }) => {
-      // They are removed a span at a time, all or none: others than these very rows have been inserted since.
-      if (digestOf(statements.spanRows(span).map(rowDigest)) === span.digest) statements.removeSpan(span)
-    }, undefined)
+    const statements = this.#prepare(db, file)?.statements
+    // They are removed a span at a time, all or none: others than these very rows have been inserted since.
+    if (statements !== undefined && digestOf(statements.spanRows(span).map(rowDigest)) === span.digest) {
+      statements.removeSpan(span)
+    }
   }
 
   dropIfEmpty(): Promise<boolean> {
