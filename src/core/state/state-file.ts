@@ -1,8 +1,5 @@
 // One SQLite file that keeps what a pipeline, or one of its actions, remembers: a transaction a commit.
-import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { promisify } from 'node:util'
-import { crc32 } from 'node:zlib'
 import type Database from 'better-sqlite3'
 import type { Json, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
@@ -17,6 +14,8 @@ import { isWritableBy, realPath } from './real-path.ts'
 import { migrate } from './schema.ts'
 import { unavailable } from './state-failure.ts'
 import { prepareStatements, type Statements } from './statements.ts'
+import { WriteAheadLog } from './write-ahead-log.ts'
+import { type KnownMemory, writeChange, writeMarks } from './write-change.ts'
 
 /** Milliseconds that a transaction waits, with the stream, for that of another pipeline. */
 const busyTimeout = 1000
@@ -25,8 +24,6 @@ const firstRetry = 0.1
 const longestRetry = 5
 /** Bytes to which the journal is cut after it had to grow. */
 const journalSize = 16 * 1024 * 1024
-
-const syncData = promisify(fdatasync)
 
 /**
  * When a commit counts as saved. `disk`: when it would survive a power cut. `system`: when the operating system
@@ -48,12 +45,6 @@ export interface StateFileOptions {
   clock: Clock
 }
 
-interface Known {
-  format: string
-  /** The number of the next segment. */
-  next: number
-}
-
 export class StateFile {
   readonly path: string
   /** Made with the file: a mark in an output's target is worth something with the same file only. */
@@ -65,19 +56,13 @@ export class StateFile {
   readonly #database: Database.Database
   readonly #unlock: () => void
   readonly #sql: Statements
-  readonly #transaction: (change: StateChange) => Map<string, Known>
+  readonly #transaction: (change: StateChange) => Map<string, KnownMemory>
   /** What there is of the memory of each action. */
-  readonly #memories: Map<string, Known>
-  /** The journal, to flush it without holding up the stream. */
-  readonly #journal: number
-  /** The same, to flush it at once: the system tells of what it could not write once for each time that a file was opened. */
-  readonly #journalAtOnce: number
-  /** The system could not write all of the journal, and may since have forgotten what. */
-  #journalLost = false
+  readonly #memories: Map<string, KnownMemory>
+  readonly #journal: WriteAheadLog
   readonly #closing = new AbortController()
   #seq: number
   #trouble: string | undefined
-  #syncs = 0
 
   /**
    * Opens a file, or makes it with the folders it is in. One that is damaged is set aside. Rejects with STATE_LOCKED
@@ -132,8 +117,7 @@ export class StateFile {
       const memories = sql.memories.all(pipeline)
       this.#memories = new Map(memories.map(({ action, format, last }) => [action, { format, next: last + 1 }]))
       this.#transaction = database.transaction((change: StateChange) => this.#write(change)).immediate
-      this.#journal = openSync(`${path}-wal`, 'r+')
-      this.#journalAtOnce = openSync(`${path}-wal`, 'r+')
+      this.#journal = new WriteAheadLog(database, path)
     } catch (error) {
       database.close()
       throw error
@@ -239,14 +223,14 @@ export class StateFile {
       this.#seq++
     })
     if (this.#options.durability !== 'disk') return
-    await this.#untilItWorks(() => this.#flush())
+    await this.#untilItWorks(() => this.#journal.flush())
   }
 
   /** Saves marks at once, in a transaction of their own, and waits for the disk. Throws STATE_UNAVAILABLE. */
   intend(action: string, marks: Position): void {
     try {
-      this.#database.transaction(() => this.#writeMarks(action, marks)).immediate()
-      if (this.#options.durability === 'disk') this.#flushAtOnce()
+      this.#database.transaction(() => writeMarks(this.#sql, this.#options.pipeline, action, marks)).immediate()
+      if (this.#options.durability === 'disk') this.#journal.flushAtOnce()
     } catch (error) {
       throw unavailable('write', this.path, error)
     }
@@ -255,92 +239,14 @@ export class StateFile {
   close(): void {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
-    if (this.#syncs === 0) closeSync(this.#journal)
-    closeSync(this.#journalAtOnce)
+    this.#journal.close()
     this.#database.close()
     this.#unlock()
   }
 
-  #write(change: StateChange): Map<string, Known> {
-    const sql = this.#sql
+  #write(change: StateChange): Map<string, KnownMemory> {
     const { pipeline, clock, configuration = '' } = this.#options
-    const written = new Map<string, Known>()
-    for (const { action, format, segment, keep } of change.memories) {
-      const known = this.#memories.get(action)
-      const seq = known?.next ?? 1
-      sql.insertSegment.run(pipeline, action, seq, format, crc32(segment), segment)
-      const kept = known?.format === format ? Math.max(1, keep) : 1
-      sql.deleteSegments.run(pipeline, action, seq - kept)
-      written.set(action, { format, next: seq + 1 })
-    }
-    for (const [action, marks] of change.marks) this.#writeMarks(action, marks)
-    for (const { action, add, done } of change.buffers) {
-      for (const seq of done) sql.deleteBatch.run(pipeline, action, seq)
-      for (const { seq, name, events, data } of add) {
-        sql.insertBatch.run(pipeline, action, seq, name, events, crc32(data), data)
-      }
-      const last = add.at(-1)
-      if (last !== undefined) sql.setLastBatch.run(pipeline, action, last.seq)
-    }
-    for (const [input, positions] of change.positions) {
-      for (const [key, value] of positions) {
-        if (value === null) sql.deletePosition.run(pipeline, input, key)
-        else sql.setPosition.run(pipeline, input, key, JSON.stringify(value))
-      }
-    }
-    for (const [name, state] of change.timelines) sql.setTimeline.run(pipeline, name, JSON.stringify(state))
-    sql.count.run(pipeline, clock.now(), configuration)
-    return written
-  }
-
-  #writeMarks(action: string, marks: Position): void {
-    const { pipeline } = this.#options
-    for (const key of Object.keys(marks)) {
-      const mark = marks[key] ?? null
-      if (mark === null) this.#sql.deleteMark.run(pipeline, action, key)
-      else this.#sql.setMark.run(pipeline, action, key, JSON.stringify(mark))
-    }
-  }
-
-  async #flush(): Promise<void> {
-    if (!this.#journalLost) await this.#syncBeside()
-    // Another flush would say that all is well. It may also have been lost by `intend`, meanwhile.
-    if (this.#journalLost) this.#checkpoint()
-  }
-
-  async #syncBeside(): Promise<void> {
-    this.#syncs++
-    try {
-      await syncData(this.#journal)
-    } catch (error) {
-      this.#journalLost = true
-      throw error
-    } finally {
-      this.#syncs--
-      if (this.#closing.signal.aborted && this.#syncs === 0) closeSync(this.#journal)
-    }
-  }
-
-  #flushAtOnce(): void {
-    if (this.#journalLost) {
-      this.#checkpoint()
-      return
-    }
-    try {
-      fdatasyncSync(this.#journalAtOnce)
-    } catch (error) {
-      this.#journalLost = true
-      throw error
-    }
-  }
-
-  /** Writes what the journal holds into the file, flushes that, and begins the journal anew. */
-  #checkpoint(): void {
-    const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-    if (result?.busy !== 0) throw new FeedooError('STATE_UNAVAILABLE', 'somebody reads it', { retriable: true })
-    // What is left of the old one on the disk must not be taken for newer than the file.
-    fdatasyncSync(this.#journalAtOnce)
-    this.#journalLost = false
+    return writeChange(this.#sql, { pipeline, time: clock.now(), configuration }, change, this.#memories)
   }
 
   async #untilItWorks(attempt: () => void | Promise<void>): Promise<void> {
