@@ -62,7 +62,9 @@ under its name, also while feedoo does not run, is read from its first row, by t
 very time of the last one are all read, whatever their keys, unless more than 1000 of that time were read: then those that
 come before the last key may be missed, which the log tells and \`crowded_times\` counts. With
 \`follow\` that is so while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
-was away. \`offset\` makes reading stay so far behind the present that rows still arrive in time.
+was away. A table that changes faster than its feed is taken makes RethinkDB skip changes, 100 000 or more at once: late rows
+among them may be missed, which the log tells and \`skipped_changes\` counts. \`offset\` makes reading stay so far behind the present
+that rows still arrive in time.
 
 **remove.** Rows are deleted when they are safe in their outputs, if they hold what was read, and then a table that is empty is
 dropped. A row that was changed in between, or took the place of another, stays, and is read. RethinkDB has no transactions: a
@@ -108,7 +110,7 @@ waits \`wait_connection\` seconds, at the start and later: then the job ends wit
         const longestAway = it.once ? it.wait_connection : undefined
         const options = { ...seriesReaderOptions(it), longestAway, startPatience: it.wait_connection }
         if (!it.follow) return readSeries({ ...options, store, context }, run)
-        const following = followTables(store, pool, clock)
+        const following = followTables({ store, pool, context, remove: it.remove })
         return readSeries({ ...options, store: following.store, context: { ...context, clock: following.clock } }, run)
       },
       close: () => pool.close(),

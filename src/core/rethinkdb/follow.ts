@@ -1,6 +1,8 @@
 // Follows tables by changefeeds: rows are read as soon as they are inserted, and also when their time is long past.
+import type { ActionContext } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { Range, SeriesPage } from '../series/store.ts'
+import { createTallyLog } from '../tally-log.ts'
 import { RethinkFailure } from './failure.ts'
 import { FeedKeys } from './feed-keys.ts'
 import type { DedicatedLink, RethinkPool } from './pool.ts'
@@ -10,6 +12,14 @@ import { type RethinkStore, type RethinkTable, whenThere } from './store.ts'
 const gatherTime = 0.02
 /** Late rows that are read together. */
 const latePage = 500
+
+export interface FollowOptions {
+  store: RethinkStore
+  pool: RethinkPool
+  context: Pick<ActionContext, 'clock' | 'log' | 'count'>
+  /** The reader removes what it has read, and so comes to late rows by itself. */
+  remove: boolean
+}
 
 export interface Following {
   store: RethinkStore
@@ -22,7 +32,9 @@ export interface Following {
  * is inserted later is both told of and read: what was told and cannot be read any more, because its time is past, is
  * read by its key. When the feed is lost, it begins again in the same way, from the position of the reader.
  */
-export function followTables(store: RethinkStore, pool: RethinkPool, clock: Clock): Following {
+export function followTables({ store, pool, context, remove }: FollowOptions): Following {
+  const { clock, log, count } = context
+  const tally = createTallyLog(log, clock, () => {})
   /** By the connection that they share. */
   const feeds = new Map<DedicatedLink, Set<FeedKeys>>()
   let link: Promise<DedicatedLink> | undefined
@@ -74,7 +86,7 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
       if (shared === undefined) return
       keys.begin()
       shared.add(keys)
-      void listen(feed, keys, opened)
+      void listen(feed, table.name, keys, opened)
     } catch (error) {
       const failure = pool.failure(error)
       if (failure.retriable) lose(opened)
@@ -82,11 +94,32 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
     }
   }
 
-  async function listen(feed: AsyncIterable<unknown>, keys: FeedKeys, opened: DedicatedLink): Promise<void> {
+  /** Rows that the server did not tell of, because it had too many, are read in their turn: but not those that are late. */
+  function skip(table: string, told: string): void {
+    if (!remove) {
+      const changes = Number(/skipped (\d+) /.exec(told)?.[1] ?? 1)
+      count('skipped_changes', changes)
+      tally.note(
+        'skipped_changes',
+        'warn',
+        'there were so many changes that RethinkDB skipped some; rows among them whose time was past may be missed',
+        { table, changes },
+      )
+    }
+    tell()
+  }
+
+  async function listen(
+    feed: AsyncIterable<unknown>,
+    table: string,
+    keys: FeedKeys,
+    opened: DedicatedLink,
+  ): Promise<void> {
     try {
       for await (const row of feed) {
         // What was on its way on a lost connection: the feed after it may have told of it, too.
         if (!feeds.has(opened)) return
+        if (typeof row === 'string') skip(table, row)
         if (!Array.isArray(row) || typeof row[0] !== 'number' || typeof row[1] !== 'string') continue
         keys.told(row[1], row[0])
         tell()
@@ -134,6 +167,7 @@ export function followTables(store: RethinkStore, pool: RethinkPool, clock: Cloc
         return table === undefined || 'problem' in table ? table : follow(table)
       },
       async close() {
+        tally.close()
         const opened = await link?.catch(() => undefined)
         opened?.close()
         await store.close()

@@ -11,6 +11,8 @@ import { timeField } from './tables.ts'
 const arrayLimit = 1_000_000
 /** Rows deleted by one query. */
 const deleteSize = 500
+/** Changes of a table that may wait on the server until a feed takes them; when there are more, it skips them all. */
+const feedQueue = 100_000
 /** Unix seconds between which RethinkDB's dates lie: the years 1400 and 9999. */
 const firstDate = -17_987_443_200
 const lastDate = 253_402_300_799
@@ -136,13 +138,16 @@ export class Rows {
     return answer !== null
   }
 
-  /** Rows as they are inserted, for a feed: `[time, key]`, `[null, key]` for one without a time that is read. */
-  inserted(r: R): RFeed {
+  /**
+   * Rows as they are inserted, for a feed: `[time, key]`, `[null, key]` for one without a time that is read, and a sentence
+   * where the server skipped changes.
+   */
+  inserted(r: R, changefeedQueueSize = feedQueue): RFeed {
     const { timeKey } = this.#options
     const primaryKey = this.#primaryKey
     return this.all(r)
-      .changes()
-      .filter((change: RDatum) => change('old_val').eq(null))
+      .changes({ changefeedQueueSize })
+      .filter((change: RDatum) => change.hasFields('error').or(change('old_val').eq(null)))
       .map((change: RDatum) => {
         const row = change('new_val')
         const time = timeField(row, timeKey).default(null)
@@ -151,7 +156,7 @@ export class Rows {
           time.toEpochTime(),
           r.branch(time.typeOf().eq(typeNames.number), time, null),
         )
-        return [seconds, row(primaryKey).toJsonString()]
+        return r.branch(change.hasFields('error'), change('error'), [seconds, row(primaryKey).toJsonString()])
       })
   }
 
