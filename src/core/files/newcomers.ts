@@ -2,7 +2,7 @@
 //
 // A name alone proves nothing and neither does an inode: both are given out again. Only content does. The cases:
 //
-// The inode is known (tail-set.ts, tail-file.ts):
+// The inode is known (tail-set.ts, read-content.ts):
 //   what was read still stands there (hash of the beginning, bytes before the offset)  -> it is that file, go on
 //   it does not: truncated, overwritten, inode given out again  -> what was read is remembered without an inode and
 //     under the name it was read by, as its copy may be found; what stands there now is a newcomer
@@ -103,9 +103,11 @@ async function decide(it: Case, related: readonly TailFile[]): Promise<Verdict> 
     else if (answer === 'wait' && verdict === 'new') verdict = 'wait'
   }
   if (verdict !== 'new') return verdict
-  const gone = related.filter((file) => file.state === 'gone' && file.head.length > 0 && mayBegin(file, it.head))
+  const gone = related.filter(
+    (file) => file.state === 'gone' && file.content.head.length > 0 && mayBegin(file, it.head),
+  )
   // What was read furthest is the best proof.
-  gone.sort((a, b) => b.offset - a.offset)
+  gone.sort((a, b) => b.content.offset - a.content.offset)
   for (const file of gone) {
     const answer = await ofGone(it, file, gone.length === 1)
     if (answer === 'wait') verdict = 'wait'
@@ -119,7 +121,7 @@ async function ofPresent(it: Case, file: TailFile): Promise<'new' | 'wait' | 'ag
   if (file.compression !== undefined) return ofCompressed(it, file)
   const answer = await file.lookInto(async (handle, size) => {
     if (await mayBeCopy(it, file, handle, size)) return 'wait'
-    return (await file.isIntact(handle)) ? 'new' : 'again'
+    return (await file.content.isIntact(handle)) ? 'new' : 'again'
   })
   // It leads elsewhere now, or what was read is no longer there: reading it, or the next scan, will tell.
   if (answer === undefined || answer === 'again') file.doubt()
@@ -134,7 +136,7 @@ async function mayBeCopy(it: Case, file: TailFile, handle: FileHandle, size: num
 
 /** Whether all of it stands in the plain file at the same place. */
 async function isCopy({ item, compressed, waiting }: Case, file: TailFile, handle: FileHandle, size: number) {
-  if (compressed && waiting.copyOf === file.id) return file.isIntact(handle)
+  if (compressed && waiting.copyOf === file.id) return file.content.isIntact(handle)
   if (compressed && waiting.unlike === file.id) return false
   const { head, last, length } = await readUpTo(item.path, size + 1)
   const copy =
@@ -149,14 +151,14 @@ async function isCopy({ item, compressed, waiting }: Case, file: TailFile, handl
 
 /** The same for a compressed file, of which only hashes are known. */
 async function ofCompressed({ item, compressed, head, waiting, late }: Case, file: TailFile): Promise<'new' | 'wait'> {
-  if (file.head.length === 0 || !mayBegin(file, head)) return 'new'
+  if (file.content.head.length === 0 || !mayBegin(file, head)) return 'new'
   if (!late) return 'wait'
-  const asked = `${file.id} ${file.offset}`
+  const asked = `${file.id} ${file.content.offset}`
   if (compressed && waiting.copyOf === asked) return 'wait'
   if (compressed && waiting.unlike === asked) return 'new'
-  const { likeness, length } = await compareContent(item.path, file)
-  const more = !compressed && file.finished && length > file.offset
-  const copy = likeness === 'same' ? !more : likeness === 'shorter' && fits(file.head, head)
+  const { likeness, length } = await compareContent(item.path, file.content)
+  const more = !compressed && file.finished && length > file.content.offset
+  const copy = likeness === 'same' ? !more : likeness === 'shorter' && fits(file.content.head, head)
   if (copy) waiting.copyOf = asked
   else waiting.unlike = asked
   return copy ? 'wait' : 'new'
@@ -164,16 +166,16 @@ async function ofCompressed({ item, compressed, head, waiting, late }: Case, fil
 
 /** Cases 3 to 5, for one file that is gone. */
 async function ofGone({ item, compressed, head, late }: Case, of: TailFile, only: boolean): Promise<Verdict> {
-  if (head.length < of.head.length) {
-    const began = of.beganWith(head)
+  if (head.length < of.content.head.length) {
+    const began = of.content.beganWith(head)
     if (began === false || (began === undefined && !compressed)) return 'new'
     if (!late) return 'wait'
     return began === true ? { of, content: contentOf(head, head, head.length), further: true } : 'new'
   }
   // A compressed copy is verified when it is read as far as that: not twice, and not while other files wait.
-  if (compressed && only) return { of, content: of, further: false }
-  const { likeness, length, last } = await compareContent(item.path, of)
-  if (likeness === 'same') return { of, content: of, further: false }
+  if (compressed && only) return { of, content: of.content, further: false }
+  const { likeness, length, last } = await compareContent(item.path, of.content)
+  if (likeness === 'same') return { of, content: of.content, further: false }
   if (likeness === 'different') return 'new'
   return late ? { of, content: contentOf(head, last, length), further: true } : 'wait'
 }
@@ -188,5 +190,5 @@ function contentOf(head: Buffer, last: Buffer, length: number): Content {
 
 /** Whether `head` is the beginning of what the file holds, as far as that can be told. */
 function mayBegin(file: TailFile, head: Buffer): boolean {
-  return head.length < file.head.length ? file.beganWith(head) !== false : fits(file.head, head)
+  return head.length < file.content.head.length ? file.content.beganWith(head) !== false : fits(file.content.head, head)
 }

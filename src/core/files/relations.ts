@@ -8,7 +8,7 @@ export class Relations {
   /** By its name, and by the one under which it was read: another file may have got its inode, and it that one's. */
   add(file: TailFile): void {
     this.#add(rotationBase(file.path), file)
-    if (file.readAs !== file.path) this.#add(rotationBase(file.readAs), file)
+    if (file.content.readAs !== file.path) this.#add(rotationBase(file.content.readAs), file)
   }
 
   /** The files from whose name rotation makes `path`. */
@@ -16,7 +16,7 @@ export class Relations {
     const related = new Set<TailFile>()
     for (let end = path.lastIndexOf('/') + 1; end <= path.length; end++) {
       for (const file of this.#byBase.get(path.slice(0, end)) ?? []) {
-        if (isRotationOf(path, file.path) || isRotationOf(path, file.readAs)) related.add(file)
+        if (isRotationOf(path, file.path) || isRotationOf(path, file.content.readAs)) related.add(file)
       }
     }
     return [...related]

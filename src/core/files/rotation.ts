@@ -14,6 +14,8 @@ export interface Content {
   readonly head: Fingerprint
   /** Of the bytes before `offset`. */
   readonly before: Fingerprint
+  /** Whether the offset is inside of a line that is too long. */
+  readonly skip?: boolean
 }
 
 /**

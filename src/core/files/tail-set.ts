@@ -140,7 +140,7 @@ export class TailSet {
       const file = this.#byKey.get(stat.key)
       if (file?.state !== 'gone' || lost.includes(file) || this.#matches(path)) continue
       // What cannot be read is not the copy that is looked for.
-      const comparison = await compareContent(path, file).catch(() => undefined)
+      const comparison = await compareContent(path, file.content).catch(() => undefined)
       if (comparison === undefined || comparison.likeness === 'same') continue
       this.#byKey.delete(file.key)
       file.key = ''
@@ -259,7 +259,7 @@ export class TailSet {
           continue
         }
         const { of, content, further } = verdict
-        file.adopt(content)
+        file.content.adopt(content)
         file.rotated = of.path !== item.path
         this.#options.log.debug({ path: item.path, of: of.path }, 'reading goes on in a copy')
         before.set(of.path, file)
@@ -279,7 +279,7 @@ export class TailSet {
       // Again, as they are read in the order in which they were found.
       this.live.delete(file)
       this.live.add(file)
-      file.fromEnd = this.#first && this.#options.fromEnd
+      file.content.fromEnd = this.#first && this.#options.fromEnd
       const former = before.get(item.path) ?? blank.get(item.stat.key)?.after
       if (former === undefined) continue
       // The lines of a rotated file come before those of the file that took its name.
@@ -305,7 +305,7 @@ export class TailSet {
     await file.close()
     if (this.#byKey.get(file.key) === file) this.#byKey.delete(file.key)
     file.key = ''
-    file.path = file.readAs
+    file.path = file.content.readAs
     this.changes[file.id] = file.position()
     file.searches = searches
     this.again = true
@@ -315,7 +315,7 @@ export class TailSet {
   #remember(file: TailFile): void {
     file.state = 'gone'
     this.live.delete(file)
-    if (file.offset === 0) this.forget(file)
+    if (file.content.offset === 0) this.forget(file)
     else this.#gone.add(file)
   }
 
@@ -333,7 +333,7 @@ export class TailSet {
 }
 
 function isTruncated(file: TailFile, stat: FileStat): boolean {
-  return file.compression === undefined && stat.size < file.offset
+  return file.compression === undefined && stat.size < file.content.offset
 }
 
 /** The answers of one scan are those of the next for as long as a path is asked about. */

@@ -6,7 +6,8 @@ import { setOwn } from '../event.ts'
 import { fileReason } from '../file-reason.ts'
 import { createWindow } from '../in-flight.ts'
 import { beforeLimit } from './fingerprint.ts'
-import { type Batch, chunkSize, type Step, type TailFile } from './tail-file.ts'
+import { type Batch, chunkSize } from './open-file.ts'
+import type { Step, TailFile } from './tail-file.ts'
 import { TailSet, type TailSetOptions } from './tail-set.ts'
 import { wakeUp } from './wake-up.ts'
 
@@ -167,7 +168,7 @@ class Reader {
       this.#decoding = file
     }
     if (!file.isOpen && !(await this.#makeRoom())) return false
-    const offset = file.offset
+    const offset = file.content.offset
     const wasOpen = file.isOpen
     let step: Step
     try {
@@ -191,7 +192,7 @@ class Reader {
       this.#set.again = true
       file.doubt()
     }
-    if (step === 'end' && (file.offset !== offset || file.renamed))
+    if (step === 'end' && (file.content.offset !== offset || file.renamed))
       await this.#send(file, { events: [], bytes: 0 }, offset)
     file.ready = false
     file.drained = true
@@ -199,7 +200,7 @@ class Reader {
   }
 
   async #send(file: TailFile, { events, bytes }: Batch, offset: number): Promise<void> {
-    if (events.length === 0 && file.offset === offset && !file.renamed) return
+    if (events.length === 0 && file.content.offset === offset && !file.renamed) return
     file.unsafe++
     const safe = this.#run.emit(events, { [file.id]: file.position() })
     void safe.then(() => file.unsafe--)
@@ -220,13 +221,13 @@ class Reader {
     const left = file.quiet >= quietScans && quiet >= rotateWait
     const last = once || (left && (file.rotated || file.compression !== undefined)) || (remove && quiet >= removeAfter)
     if (!last || !file.isOpen) return
-    const offset = file.offset
+    const offset = file.content.offset
     if (file.compression !== undefined && !file.finished) {
       if (!file.ending) return file.endInput()
       const half = file.flush()
       file.finish()
       // With its position it is remembered that there is no need to decode it again.
-      file.offset === offset ? this.#mark(file) : await this.#send(file, half, offset)
+      file.content.offset === offset ? this.#mark(file) : await this.#send(file, half, offset)
       if (file.state === 'follow') await this.#close(file)
     } else if (file.halfLine) {
       await this.#send(file, file.flush(), offset)
@@ -302,7 +303,7 @@ class Reader {
 
   async #close(file: TailFile): Promise<void> {
     this.#open.delete(file)
-    if (file.isOpen) this.#options.log.debug({ path: file.path, offset: file.offset }, 'closed')
+    if (file.isOpen) this.#options.log.debug({ path: file.path, offset: file.content.offset }, 'closed')
     await file.close()
   }
 
