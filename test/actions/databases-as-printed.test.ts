@@ -1,13 +1,11 @@
 // The four actions of databases as the original's README and code write them: each configuration passes the check, and runs.
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { type Connection, r } from 'rethinkdb-ts'
 import { describe, expect, test } from 'vitest'
 import { Daemon, scratchFolder } from '../helpers/daemon.ts'
 import { type Server, startEmulator } from '../helpers/rethinkdb.ts'
-
-/** Unix seconds; rows a little later than the start of the daemon, which begins at rows of the present. */
-const soon = () => Date.now() / 1000 + 1.5
 
 /** Checks the configuration, then starts it. */
 async function started(yaml: string, folder: string): Promise<Daemon> {
@@ -15,6 +13,13 @@ async function started(yaml: string, folder: string): Promise<Daemon> {
   const check = new Daemon(['check', join(folder, 'feedoo.yaml')], { cwd: folder })
   expect([await check.exit(), check.stderr, check.stdout]).toEqual([0, '', expect.stringContaining('')])
   return daemon
+}
+
+/** Inserts rows of now until one is printed: nobody sees from which moment on the daemon, however slow, reads them. */
+async function untilPrinted(daemon: Daemon, insert: (now: number) => unknown): Promise<void> {
+  await insert(Date.now() / 1000)
+  const printed = daemon.printed(/"log":"now"/).then(() => true)
+  while (!(await Promise.race([printed, delay(100, false)]))) await insert(Date.now() / 1000)
 }
 
 function rowsOf(file: string, table: string): unknown[] {
@@ -76,8 +81,8 @@ test('input_sqlite without window reads 60 seconds at a time, from now', async (
   const folder = await scratchFolder()
   const db = new Database(join(folder, 'feedoo.sqlite'))
   db.exec('CREATE TABLE log_1 (timestamp, log)')
-  db.prepare('INSERT INTO log_1 VALUES (?, ?), (?, ?)').run(1, 'long ago', soon(), 'now')
-  db.close()
+  const insert = db.prepare('INSERT INTO log_1 VALUES (?, ?)')
+  insert.run(1, 'long ago')
   const daemon = await started(
     `
 pipelines:
@@ -94,7 +99,8 @@ pipelines:
 `,
     folder,
   )
-  await daemon.printed(/"log":"now"/)
+  await untilPrinted(daemon, (now) => insert.run(now, 'now'))
+  db.close()
   daemon.signal('SIGTERM')
   expect(await daemon.exit()).toBe(0)
   expect(daemon.stdout).not.toContain('long ago')
@@ -141,7 +147,6 @@ pipelines:
       await r.dbCreate('logs').run(connection)
       await r.db('logs').tableCreate('log_1').run(connection)
       await r.db('logs').table('log_1').indexCreate('date').run(connection)
-      await r.db('logs').table('log_1').insert({ id: 'a', date: soon(), log: 'now' }).run(connection)
     })
     const daemon = await started(
       `
@@ -161,7 +166,9 @@ pipelines:
 `,
       folder,
     )
-    await daemon.printed(/"log":"now"/)
+    await withConnection(server, (connection) =>
+      untilPrinted(daemon, (now) => r.db('logs').table('log_1').insert({ date: now, log: 'now' }).run(connection)),
+    )
     daemon.signal('SIGTERM')
     expect(await daemon.exit()).toBe(0)
   })
