@@ -1,8 +1,8 @@
 // What a commit makes safe: the outputs, then, in one transaction, everything that the pipeline remembers.
-import type { Json, OtherMarks, Output, Position } from './action.ts'
-import { cutToMarks, settle } from './append-file-marks.ts'
+import type { Json, Output, Position } from './action.ts'
 import type { ChangedPositions } from './committer.ts'
 import { crashPoint } from './crash-points.ts'
+import { DirectOutputs } from './direct-outputs.ts'
 import { DurableBuffer } from './durable-buffer.ts'
 import { type FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
@@ -54,17 +54,10 @@ const settlingTime = 1000
 export class Safekeeping {
   readonly #options: SafekeepingOptions
   #places: readonly Place[] = []
-  /** Outputs that are written in the commit, by their name in the state. */
-  readonly #direct = new Map<string, OutputBuffer>()
-  /** What is behind them. */
-  readonly #outputs = new Map<string, Output>()
+  /** Outputs that are written in the commit. */
+  readonly #direct: DirectOutputs
   /** Outputs that are written after the commit, from what it has saved. */
   readonly #buffered: DurableBuffer[] = []
-  /** What each output has marked since the start. */
-  readonly #marked = new Map<string, Map<string, Json>>()
-  /** Marks of outputs that the configuration no longer has: to be taken away with the next save. */
-  readonly #stale = new Map<string, Position>()
-  #started = false
   /** Last of all: what an output refuses during the commit belongs to it. */
   #deadLetters: OutputBuffer | DurableBuffer | undefined
   /** Positions of commits that were not saved, because they came too soon after one that was. */
@@ -77,6 +70,7 @@ export class Safekeeping {
 
   constructor(options: SafekeepingOptions) {
     this.#options = options
+    this.#direct = new DirectOutputs(options.state, options.log)
   }
 
   /** The buffer in front of an output. */
@@ -84,10 +78,7 @@ export class Safekeeping {
     const key = this.#options.keys[place] ?? ''
     const buffer = this.#buffer(key, output, params, output.mark === undefined)
     if (buffer instanceof DurableBuffer) this.#buffered.push(buffer)
-    else {
-      this.#direct.set(key, buffer)
-      this.#outputs.set(key, output)
-    }
+    else this.#direct.add(key, output, buffer)
     return buffer
   }
 
@@ -106,7 +97,7 @@ export class Safekeeping {
   restore(): void {
     const { state, timelines, handover, log } = this.#options
     timelines.restore((name) => state?.timeline(name) ?? handover?.timelines.get(name))
-    if (state?.isDurable) this.#recoverRemoved(state)
+    this.#direct.recoverRemoved()
     for (const { key, memory, label, isSaved } of this.#memories()) {
       if (isSaved) {
         memory.restore(state?.memory(key, memory.format) ?? [])
@@ -140,31 +131,19 @@ export class Safekeeping {
 
   /** Opens the target of an action, and undoes what was written to it after the last commit. */
   async open(place: number, signal: AbortSignal): Promise<void> {
-    const { keys, state } = this.#options
     const built = this.#places[place]?.built
     await built?.action.open?.(signal)
-    if (built?.kind !== 'output' || !state?.isDurable) return
-    const key = keys[place] ?? ''
-    await built.action.recover?.(state.marks(key), this.#othersOf(key, state))
+    if (built?.kind === 'output') await this.#direct.recover(this.#options.keys[place] ?? '', built.action)
   }
 
   /** Saves marks at once; undefined when there is no durable state. */
   intentOf(place: number): ((marks: Position) => void) | undefined {
-    const { keys, state } = this.#options
-    if (!state?.isDurable) return undefined
-    const key = keys[place] ?? ''
-    return (marks) => {
-      crashPoint('before_intend')
-      state.intend(key, marks)
-      this.#direct.get(key)?.intended(marks)
-      this.#noteMarks(key, marks)
-      crashPoint('after_intend')
-    }
+    return this.#direct.intentOf(this.#options.keys[place] ?? '')
   }
 
   /** Begins to write what the process before this one left in the buffers. */
   start(): void {
-    this.#started = true
+    this.#direct.start()
     this.#tellOrphans()
     for (const buffer of this.#allBuffered()) buffer.start()
   }
@@ -176,8 +155,7 @@ export class Safekeeping {
     const memories = saving ? this.#changedMemories() : []
     const timelines = this.#options.timelines.save()
     const buffers = this.#buffered.map((buffer) => buffer.cut())
-    const durable = state?.isDurable === true
-    await Promise.all([...this.#direct.values()].map((buffer) => buffer.makeSafe(durable)))
+    await this.#direct.makeSafe()
     if (this.#deadLetters instanceof DurableBuffer) buffers.push(this.#deadLetters.cut())
     else await this.#deadLetters?.makeSafe()
     const byInput = new Map([...positions].map(([place, changed]) => [keys[place] ?? '', changed]))
@@ -207,8 +185,8 @@ export class Safekeeping {
       const buffers = this.#allBuffered().map((buffer) => buffer.cut())
       const memories = this.#changedMemories()
       const timelines = this.#options.timelines.save()
-      await this.#save(state, { memories, timelines, buffers }, this.#noMarks(state))
-      if (state.isDurable) for (const output of this.#outputs.values()) await output.marksDropped?.()
+      await this.#save(state, { memories, timelines, buffers }, this.#direct.lastMarks())
+      await this.#direct.dropped()
       for (const buffer of this.#allBuffered()) buffer.committed()
       if (buffers.length === 0) return
     }
@@ -241,30 +219,17 @@ export class Safekeeping {
     }
   }
 
-  /**
-   * Everything written is committed, and nothing has to be undone at the next start: whoever writes to the targets until
-   * then, feedoo without this state too, loses nothing by an old mark. But for what an output still needs.
-   */
-  #noMarks(state: PipelineState): StateChange['marks'] {
-    const marks = new Map<string, Position>(this.#stale)
-    for (const [key, output] of this.#outputs) {
-      const none = Object.fromEntries([...state.marks(key).keys()].map((name) => [name, null]))
-      marks.set(key, { ...none, ...output.lastingMarks?.() })
-    }
-    return marks
-  }
-
   async #save(
     state: PipelineState,
     change: Omit<StateChange, 'marks' | 'positions'>,
-    marks = this.#marks(),
+    marks = this.#direct.takeMarks(),
   ): Promise<void> {
     clearInterval(this.#later)
     this.#later = undefined
     const positions = new Map(this.#unsaved)
     this.#unsaved.clear()
     await state.save({ ...change, marks, positions })
-    for (const [key, changed] of marks) this.#noteMarks(key, changed)
+    this.#direct.saved(marks)
     // A file that is not written to any more needs no mark: the commit that says so is not to wait for further events.
     const marked = [...marks.values()].some((changed) => Object.values(changed).some((mark) => mark !== null))
     if (marked && !this.#finishing) {
@@ -272,46 +237,6 @@ export class Safekeeping {
         this.#settling = undefined
         this.#options.wantCommit()
       }, settlingTime).unref()
-    }
-  }
-
-  /**
-   * What an output has written since the last commit comes again to others, when it is no longer there itself: it is cut
-   * from its files. Rows in a database stay.
-   */
-  #recoverRemoved(state: PipelineState): void {
-    const { log } = this.#options
-    for (const action of state.marked()) {
-      if (this.#outputs.has(action)) continue
-      const marks = state.marks(action)
-      const others = this.#othersOf(action, state)
-      const own = log.child({ action })
-      try {
-        cutToMarks(marks, others, own)
-        this.#stale.set(action, settle(marks, others.elsewhere()))
-      } catch (error) {
-        own.warn(`what was written after the last commit stays: ${messageOf(error)}`)
-      }
-    }
-  }
-
-  #othersOf(own: string, state: PipelineState): OtherMarks {
-    return {
-      here: (key) => {
-        const actions = this.#started ? [...this.#marked.keys()] : state.marked()
-        const marksOf = (action: string) => (this.#started ? this.#marked.get(action) : state.marks(action))
-        return actions.flatMap((action) => (action === own ? [] : (marksOf(action)?.get(key) ?? [])))
-      },
-      elsewhere: () => state.marksElsewhere(),
-    }
-  }
-
-  #noteMarks(action: string, changed: Position): void {
-    const marks = this.#marked.get(action) ?? new Map<string, Json>()
-    this.#marked.set(action, marks)
-    for (const [key, mark] of Object.entries(changed)) {
-      if (mark === null) marks.delete(key)
-      else marks.set(key, mark)
     }
   }
 
@@ -358,15 +283,5 @@ export class Safekeeping {
       if (changes !== undefined) changed.push({ action: key, format: memory.format, ...changes })
     }
     return changed
-  }
-
-  #marks(): StateChange['marks'] {
-    const marks = new Map<string, Position>(this.#stale)
-    this.#stale.clear()
-    for (const [key, buffer] of this.#direct) {
-      const mark = buffer.takeMark()
-      if (mark !== undefined) marks.set(key, mark)
-    }
-    return marks
   }
 }
