@@ -43,7 +43,7 @@ export class ReadContent implements Content {
     return this.#last
   }
 
-  /** Whether the file, read to its end, is shorter than what is known and holds something else, as far as can be told. */
+  /** Whether the file, if this was its end, is too short and begins with something else than what was read. */
   get isMissing(): boolean {
     return this.#read < this.offset && !fits(this.head, this.#headBytes)
   }

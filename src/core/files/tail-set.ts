@@ -1,36 +1,22 @@
-// The files that are tailed: found, recognised again under other names, and told apart from their rotated copies.
-import type { Json, Position } from '../action.ts'
-import type { Clock } from '../clock.ts'
+// Scans for files to tail: finds them, knows them again by other names, and tells them apart from rotated copies.
+import type { Json } from '../action.ts'
 import { systemCode } from '../errors.ts'
 import { fileReason } from '../file-reason.ts'
-import type { Logger } from '../log.ts'
 import { compressionOf } from './decompress.ts'
-import type { LineOptions } from './line-events.ts'
+import { KnownFiles, type KnownFilesOptions, searches } from './known-files.ts'
 import { Newcomers } from './newcomers.ts'
 import { Relations } from './relations.ts'
 import { compareContent, isRotationOf } from './rotation.ts'
-import { TailFile } from './tail-file.ts'
+import type { TailFile } from './tail-file.ts'
 import { type FileStat, type Found, type Search, walk } from './walk.ts'
 
-export interface TailSetOptions extends Search {
+export interface TailSetOptions extends Search, KnownFilesOptions {
   /** Files there at the very first scan are read from their end on. */
   fromEnd: boolean
   /** Seconds a new file that looks like the beginning of a copy is given to become one. */
   rotateWait: number
-  /** Files out of sight whose positions are kept. */
-  maxRemembered: number
-  lines: LineOptions
-  clock: Clock
-  log: Logger
   signal: AbortSignal
 }
-
-/** Scans in which a file that went out of sight unread is looked for under other names. */
-const searches = 3
-/** Files that are looked for at a time. */
-const maxLost = 1000
-/** Position that tells that the input has run before. */
-const startedKey = 'started'
 
 interface Orphan {
   /** Where it is, once that is known. */
@@ -40,48 +26,33 @@ interface Orphan {
 }
 
 export class TailSet {
-  /** Files to be read, in the order in which they were found. */
-  readonly live = new Set<TailFile>()
-  /** Positions that changed without an event. */
-  changes: Position = {}
+  readonly known: KnownFiles
   /** Something was found out that only another scan can settle. */
   again = false
   /** Folders, and files that match, which could not be read since the last scan began, with the reason. */
   readonly unreadable = new Map<string, string>()
   readonly #options: TailSetOptions
-  /** Files out of sight, the oldest first. */
-  readonly #gone = new Set<TailFile>()
-  readonly #byKey = new Map<string, TailFile>()
   readonly #newcomers: Newcomers
   /** Inodes that were read under a name that matched, and hold something else since they have another name. */
   readonly #orphans = new Map<string, Orphan>()
   readonly #matches: (path: string) => boolean
   #warned = new Map<string, string>()
-  #nextId = 1
   #first: boolean
   #scans = 0
 
   constructor(options: TailSetOptions, positions: ReadonlyMap<string, Json>) {
     this.#options = options
+    this.known = new KnownFiles(options, positions)
     this.#newcomers = new Newcomers(options)
     this.#matches = remember(options.matches)
     this.#first = positions.size === 0
-    for (const [id, position] of positions) {
-      const file = TailFile.restore(id, position, options.lines)
-      if (file === undefined) continue
-      file.searches = searches
-      this.#nextId = Math.max(this.#nextId, Number(id) + 1 || 0)
-      this.#gone.add(file)
-      this.#restoreKey(file)
-    }
-    if (this.#first) this.changes[startedKey] = true
   }
 
   /** Looks at the folders once. `settled`: nothing is waited for, as a job that ends cannot. */
   async scan(settled: boolean): Promise<void> {
     const { root, deep, signal } = this.#options
     this.again = false
-    const lost = [...this.#gone].filter((file) => file.searches > 0).slice(-maxLost)
+    const { lost } = this.known
     const unnamed = this.#unnamed()
     const warned = this.#warned
     this.#warned = new Map()
@@ -98,7 +69,7 @@ export class TailSet {
     if (signal.aborted) return
     // Oldest first: the order in which a person would read them.
     found.sort((a, b) => (BigInt(a.stat.mtime) < BigInt(b.stat.mtime) ? -1 : 1))
-    const paths = new Map([...this.live].map((file) => [file, file.path]))
+    const paths = new Map([...this.known.live].map((file) => [file, file.path]))
     await this.#freeInodes(found, lost)
     const { seen, strangers } = await this.#recognise(found, lost)
     await this.#missSome(seen)
@@ -106,7 +77,7 @@ export class TailSet {
     for (const file of lost) file.searches--
     this.#first = false
     this.#scans++
-    this.#bound()
+    this.known.bound()
   }
 
   /** Another file stands where this one was: it is remembered, and the next scan finds the new one. */
@@ -115,51 +86,22 @@ export class TailSet {
     await this.#detach(file)
   }
 
-  /** The file is read to its end and out of sight. */
-  async leave(file: TailFile): Promise<void> {
-    await file.close()
-    this.#remember(file)
-  }
-
-  /** Nothing is kept of the file. */
-  forget(file: TailFile): void {
-    file.state = 'gone'
-    this.live.delete(file)
-    this.#gone.delete(file)
-    if (this.#byKey.get(file.key) === file) this.#byKey.delete(file.key)
-    this.changes[file.id] = null
-  }
-
-  async close(): Promise<void> {
-    for (const file of this.live) await file.close()
-  }
-
   /** Takes the inode from a file that was read to its end, where a copy that is looked for has got it. */
   async #freeInodes(found: readonly Found[], lost: readonly TailFile[]): Promise<void> {
     for (const { path, stat } of found) {
-      const file = this.#byKey.get(stat.key)
+      const file = this.known.withKey(stat.key)
       if (file?.state !== 'gone' || lost.includes(file) || this.#matches(path)) continue
       // What cannot be read is not the copy that is looked for.
       const comparison = await compareContent(path, file.content).catch(() => undefined)
       if (comparison === undefined || comparison.likeness === 'same') continue
-      this.#byKey.delete(file.key)
-      file.key = ''
+      this.known.dropKey(file)
     }
-  }
-
-  /** Of two with one inode, the younger has it. */
-  #restoreKey(file: TailFile): void {
-    const other = this.#byKey.get(file.key)
-    if (file.key === '') return
-    const loser = other !== undefined && Number(other.id) > Number(file.id) ? file : other
-    if (loser !== undefined) loser.key = ''
-    if (loser !== file) this.#byKey.set(file.key, file)
   }
 
   /** Paths that do not match, of files that are to be read all the same and are not held open. */
   #unnamed(): Set<string> {
     const paths = new Set<string>()
-    for (const file of this.live) if (file.state === 'draining' && !file.isOpen) paths.add(file.path)
+    for (const file of this.known.live) if (file.state === 'draining' && !file.isOpen) paths.add(file.path)
     for (const [key, orphan] of this.#orphans) {
       if (orphan.path !== undefined) paths.add(orphan.path)
       if (orphan.searches-- === 0) this.#orphans.delete(key)
@@ -175,7 +117,7 @@ export class TailSet {
     const seen = new Set<TailFile>()
     const strangers = new Map<string, Found>()
     for (const item of found) {
-      const file = this.#byKey.get(item.stat.key)
+      const file = this.known.withKey(item.stat.key)
       const matches = this.#matches(item.path)
       if (file === undefined) {
         if (!strangers.has(item.stat.key)) strangers.set(item.stat.key, item)
@@ -189,7 +131,7 @@ export class TailSet {
       } else if (file.blank && item.stat.size > 0 && (file.size === 0 || file.path !== item.path)) {
         // By nothing but its inode: that may be a copy's now.
         await file.close()
-        this.forget(file)
+        this.known.forget(file)
         strangers.set(item.stat.key, item)
       } else {
         seen.add(file)
@@ -197,11 +139,10 @@ export class TailSet {
         if (file.path !== item.path) {
           this.#options.log.debug({ path: item.path, before: file.path }, 'a file has another name')
           file.rename(item)
-          if (file.renamed) this.changes[file.id] = file.position()
+          if (file.renamed) this.known.changes[file.id] = file.position()
         }
         file.state = matches ? 'follow' : 'draining'
-        this.#gone.delete(file)
-        this.live.add(file)
+        this.known.see(file)
         file.notice(item.stat, now)
         if (file.failed) file.ready = true
       }
@@ -211,13 +152,12 @@ export class TailSet {
 
   /** What becomes of files that are no longer among those that match. */
   async #missSome(seen: ReadonlySet<TailFile>): Promise<void> {
-    for (const file of this.live) {
+    for (const file of this.known.live) {
       if (seen.has(file)) continue
       const stat = await file.look()
       if (stat === undefined) {
-        file.searches = searches
         this.again = true
-        this.#remember(file)
+        this.known.lose(file)
         continue
       }
       if (file.state === 'follow') file.ready = true
@@ -237,21 +177,21 @@ export class TailSet {
     const blank = new Map([...paths.keys()].filter((file) => file.state === 'gone').map((file) => [file.key, file]))
     const fresh = new Map<Found, TailFile>()
     const relations = new Relations()
-    if (strangers.length > 0) for (const file of [...this.#gone, ...this.live]) relations.add(file)
+    if (strangers.length > 0) for (const file of [...this.known.gone, ...this.known.live]) relations.add(file)
     // What has the shorter name may be what the others are copies of.
     for (const item of [...strangers].sort((a, b) => a.path.length - b.path.length)) {
       const orphan = this.#orphans.get(item.stat.key)
       if (orphan !== undefined) Object.assign(orphan, { path: item.path, searches })
       const matches = this.#matches(item.path)
       const wanted = matches || orphan !== undefined
-      const related = relations.of(item.path).filter((file) => this.live.has(file) || this.#gone.has(file))
+      const related = relations.of(item.path).filter((file) => this.known.has(file))
       // Devices may get other numbers when a machine starts: then content and name tell.
-      if (this.#scans === 0) for (const file of this.#gone) if (file.path === item.path) related.push(file)
+      if (this.#scans === 0) for (const file of this.known.gone) if (file.path === item.path) related.push(file)
       try {
         const verdict = await this.#newcomers.judge(item, related, settled || !wanted)
         if (verdict === 'again') this.again = true
         if (verdict === 'wait' || verdict === 'again' || (verdict === 'new' && !wanted)) continue
-        const file = this.#add(item, matches ? 'follow' : 'draining')
+        const file = this.known.add(item, matches ? 'follow' : 'draining')
         relations.add(file)
         this.#orphans.delete(item.stat.key)
         if (verdict === 'new') {
@@ -263,8 +203,8 @@ export class TailSet {
         file.rotated = of.path !== item.path
         this.#options.log.debug({ path: item.path, of: of.path }, 'reading goes on in a copy')
         before.set(of.path, file)
-        if (!further) this.forget(of)
-        this.changes[file.id] = file.position()
+        if (!further) this.known.forget(of)
+        this.known.changes[file.id] = file.position()
       } catch (error) {
         // Gone since: the next scan will see.
         if (systemCode(error) === 'ENOENT') continue
@@ -277,8 +217,8 @@ export class TailSet {
       const file = fresh.get(item)
       if (file === undefined) continue
       // Again, as they are read in the order in which they were found.
-      this.live.delete(file)
-      this.live.add(file)
+      this.known.live.delete(file)
+      this.known.live.add(file)
       file.content.fromEnd = this.#first && this.#options.fromEnd
       const former = before.get(item.path) ?? blank.get(item.stat.key)?.after
       if (former === undefined) continue
@@ -290,40 +230,9 @@ export class TailSet {
     this.#newcomers.keep(new Set(strangers.map((item) => item.stat.key)))
   }
 
-  #add(item: Found, state: 'follow' | 'draining'): TailFile {
-    const file = new TailFile(String(this.#nextId++), item.path, item.stat.key, this.#options.lines)
-    file.state = state
-    file.notice(item.stat, this.#options.clock.now())
-    this.live.add(file)
-    this.#byKey.set(file.key, file)
-    return file
-  }
-
-  /** What was read of the file no longer stands in it: it is remembered by itself, as a copy may have it. */
   async #detach(file: TailFile): Promise<void> {
-    this.#options.log.debug({ path: file.path }, 'a file was truncated or replaced')
-    await file.close()
-    if (this.#byKey.get(file.key) === file) this.#byKey.delete(file.key)
-    file.key = ''
-    file.path = file.content.readAs
-    this.changes[file.id] = file.position()
-    file.searches = searches
     this.again = true
-    this.#remember(file)
-  }
-
-  #remember(file: TailFile): void {
-    file.state = 'gone'
-    this.live.delete(file)
-    if (file.content.offset === 0) this.forget(file)
-    else this.#gone.add(file)
-  }
-
-  #bound(): void {
-    for (const file of this.#gone) {
-      if (this.#gone.size <= this.#options.maxRemembered) return
-      this.forget(file)
-    }
+    await this.known.detach(file)
   }
 
   #warnOnce(path: string, reason: string, warned: ReadonlyMap<string, string>): void {
