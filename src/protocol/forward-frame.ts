@@ -1,7 +1,7 @@
 // What a request of the forward protocol comes to, whether it came as MessagePack or as JSON, and what is checked of it.
 import type { CompressionLimits } from './compression.ts'
 import { ProtocolError } from './errors.ts'
-import { isMap, type MsgpackMap } from './msgpack-decoder.ts'
+import { isMap, type MsgpackMap } from './msgpack-map.ts'
 import type { MsgpackLimits } from './msgpack-scanner.ts'
 
 export type ForwardMode = 'message' | 'forward' | 'packed' | 'compressed'

@@ -2,7 +2,8 @@
 import { gzipSync } from 'node:zlib'
 import { ProtocolError } from './errors.ts'
 import { EventTime } from './event-time.ts'
-import { MsgpackDecoder, type MsgpackMap } from './msgpack-decoder.ts'
+import { MsgpackDecoder } from './msgpack-decoder.ts'
+import type { MsgpackMap } from './msgpack-map.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
 
 /** An event to send. */

@@ -16,7 +16,8 @@ import {
   setOption,
   tooManyValues,
 } from './forward-frame.ts'
-import { MsgpackDecoder, type MsgpackMap } from './msgpack-decoder.ts'
+import { MsgpackDecoder } from './msgpack-decoder.ts'
+import type { MsgpackMap } from './msgpack-map.ts'
 import { MsgpackScanner, readUint32 } from './msgpack-scanner.ts'
 
 /*

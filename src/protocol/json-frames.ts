@@ -13,7 +13,7 @@ import {
   setOption,
   tooManyValues,
 } from './forward-frame.ts'
-import { isMap, type MsgpackMap } from './msgpack-decoder.ts'
+import { isMap, type MsgpackMap } from './msgpack-map.ts'
 import { defaultMsgpackLimits, type MsgpackLimits, type Scanner } from './msgpack-scanner.ts'
 
 /*

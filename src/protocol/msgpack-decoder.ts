@@ -1,8 +1,9 @@
 // Makes values of MessagePack bytes that the scanner has found complete and within the limits.
 import { ProtocolError } from './errors.ts'
 import { EventTime } from './event-time.ts'
-import { type MsgpackLimits, MsgpackScanner, readUint16, readUint32 } from './msgpack-scanner.ts'
-import { learn, maxShapeKeys, missed, type Shape, type ShapeSlot, shapeSlot } from './msgpack-shapes.ts'
+import { keyText, type MsgpackMap, setPair } from './msgpack-map.ts'
+import { type MsgpackLimits, MsgpackScanner, readInteger64, readUint16, readUint32 } from './msgpack-scanner.ts'
+import { firstOf, learn, maxShapeKeys, missed, type ShapeSlot, shapeSlot } from './msgpack-shapes.ts'
 import { readText, sameBytes } from './msgpack-text.ts'
 
 /*
@@ -15,13 +16,6 @@ import { readText, sameBytes } from './msgpack-text.ts'
  *   map keys  that are no strings become text: 1, true, null, [1,a], {a:1}; bin as if it were str
  *   ext 0     EventTime
  */
-
-/** A map, whatever its keys. */
-export type MsgpackMap = Record<string, unknown>
-
-export function isMap(value: unknown): value is MsgpackMap {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-}
 
 /** Decodes the one value that `bytes` holds. Throws a ProtocolError (also truncated, garbage). */
 export function decodeMsgpack(bytes: Buffer, limits: Partial<MsgpackLimits> = {}): unknown {
@@ -151,7 +145,7 @@ export class MsgpackDecoder {
       // Another key, or none: what has been read so far stays.
       if (position + length > buffer.length || !sameBytes(this.#view, position, bytes, at, length)) {
         this.#base = base
-        return this.#mapAndLearn(slot, count, firstOf(shape, base, i), i, start)
+        return this.#mapAndLearn(slot, count, firstOf(shape, values, base, i), i, start)
       }
       at += length
       this.position = position + length
@@ -166,33 +160,13 @@ export class MsgpackDecoder {
   /** A map that has not its slot's shape, of which the first `done` pairs are there. */
   #mapAndLearn(slot: ShapeSlot, count: number, map: MsgpackMap, done: number, start: number): MsgpackMap {
     this.#mapFrom(map, done, count)
-    if (missed(slot)) this.#learn(slot, count, start)
+    if (missed(slot)) learn(slot, this, start, count)
     return map
   }
 
   #mapFrom(map: MsgpackMap, done: number, count: number): MsgpackMap {
     for (let i = done; i < count; i++) setPair(map, this.key(), this.value())
     return map
-  }
-
-  /** Goes over the keys again. */
-  #learn(slot: ShapeSlot, count: number, start: number): void {
-    const end = this.position
-    const keys: string[] = []
-    const pieces: Buffer[] = []
-    const ends = new Uint32Array(count)
-    let length = 0
-    this.position = start
-    for (let i = 0; i < count; i++) {
-      const keyStart = this.position
-      keys.push(this.key())
-      length += this.position - keyStart
-      ends[i] = length
-      pieces.push(this.buffer.subarray(keyStart, this.position))
-      this.skip()
-    }
-    this.position = end
-    learn(slot, keys, Buffer.concat(pieces), ends)
   }
 
   /** The key of a map that comes next, as text. */
@@ -254,7 +228,7 @@ export class MsgpackDecoder {
         return readUint32(buffer, start)
       case 0xcf:
         this.position = start + 8
-        return integer64(buffer, start, readUint32(buffer, start), false)
+        return readInteger64(buffer, start, readUint32(buffer, start), false)
       case 0xd0:
         this.position = start + 1
         return buffer.readInt8(start)
@@ -266,7 +240,7 @@ export class MsgpackDecoder {
         return buffer.readInt32BE(start)
       case 0xd3:
         this.position = start + 8
-        return integer64(buffer, start, buffer.readInt32BE(start), true)
+        return readInteger64(buffer, start, buffer.readInt32BE(start), true)
       case 0xd9:
       case 0xda:
       case 0xdb: {
@@ -316,33 +290,6 @@ export class MsgpackDecoder {
 const NIL = 0xc0
 /** Of the maps that are being read, before they are made. */
 const values: unknown[] = []
-const plainProperty = { writable: true, enumerable: true, configurable: true }
 
 /** What it steps over has been scanned already, with the limits that hold. */
 const skipper = new MsgpackScanner({ maxBytes: 2 ** 31 - 1, maxDepth: 1024, maxValues: Number.MAX_SAFE_INTEGER })
-
-function setPair(map: MsgpackMap, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(map, key, { value, ...plainProperty })
-  else map[key] = value
-}
-
-/** The map of the first pairs of a shape. */
-function firstOf({ keys }: Shape, base: number, count: number): MsgpackMap {
-  const map: MsgpackMap = {}
-  for (let i = 0; i < count; i++) setPair(map, keys[i] ?? '', values[base + i])
-  return map
-}
-
-function integer64(buffer: Buffer, position: number, high: number, signed: boolean): number | bigint {
-  const value = high * 0x100000000 + readUint32(buffer, position + 4)
-  if (Number.isSafeInteger(value)) return value
-  return signed ? buffer.readBigInt64BE(position) : buffer.readBigUInt64BE(position)
-}
-
-/** Not JSON.stringify: it would make many times its size of a Buffer. */
-function keyText(value: unknown): string {
-  if (Buffer.isBuffer(value)) return value.toString()
-  if (Array.isArray(value)) return `[${value.map(keyText).join(',')}]`
-  if (isMap(value)) return `{${Object.keys(value).map((key) => `${key}:${keyText(value[key])}`)}}`
-  return value instanceof EventTime ? String(value.toSeconds()) : String(value)
-}

@@ -173,6 +173,13 @@ export function readUint32(buffer: Uint8Array, position: number): number {
   return readUint16(buffer, position) * 0x10000 + readUint16(buffer, position + 2)
 }
 
+/** `high` are its first 32 bits. A BigInt where a number would not be exact. */
+export function readInteger64(buffer: Buffer, position: number, high: number, signed: boolean): number | bigint {
+  const value = high * 0x100000000 + readUint32(buffer, position + 4)
+  if (Number.isSafeInteger(value)) return value
+  return signed ? buffer.readBigInt64BE(position) : buffer.readBigUInt64BE(position)
+}
+
 function tooLarge(maxBytes: number): ProtocolError {
   return new ProtocolError('too_large', `A value needs more than the ${maxBytes} bytes that are allowed`)
 }
