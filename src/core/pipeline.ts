@@ -1,57 +1,31 @@
-// One pipeline: a list of actions, the routing between them, and the commit that answers its inputs.
-import type { CommonParams, DnsAnswers, Emit, Json, Output, Position } from './action.ts'
-import type { Clock } from './clock.ts'
-import { Committer } from './committer.ts'
-import type { ActionConfig, PipelineConfig } from './config/types.ts'
-import { deadLetter, deadLetterFile, deadLetterWarnings, plainLetter } from './dead-letters.ts'
+// One pipeline as it runs: it opens, takes what its inputs send to the commit that answers them, and ends or makes way.
+import type { Position } from './action.ts'
+import type { Committer } from './committer.ts'
+import type { PipelineConfig } from './config/types.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
-import { Flow } from './flow.ts'
+import type { Flow } from './flow.ts'
 import type { Handover } from './handover.ts'
 import type { Logger } from './log.ts'
-import { countTag, type PipelineStats } from './metrics.ts'
-import { type EventBuffer, makePlace, maxTags, type Place, statsOf } from './place.ts'
-import { actionKey, type Positions } from './positions.ts'
-import type { Registry } from './registry.ts'
-import { type Receiver, RunningInput, RunningInputs } from './running-input.ts'
-import { type BufferParams, Safekeeping } from './safekeeping.ts'
-import type { PipelineState } from './state/pipeline-state.ts'
-import { EventTimeline, Timelines } from './timeline.ts'
+import type { PipelineStats } from './metrics.ts'
+import { type DeadLetters, makeParts, type PartsOptions } from './pipeline-parts.ts'
+import { type Place, statsOf } from './place.ts'
+import type { Positions } from './positions.ts'
+import type { Receiver, RunningInput, RunningInputs } from './running-input.ts'
+import type { Safekeeping } from './safekeeping.ts'
+import { EventTimeline } from './timeline.ts'
 
-/** Seconds between two commits that have a state to save, at least. */
-const durablePause = 0.05
 /** Milliseconds between two looks at the clock in case the stream is silent. */
 const clockInterval = 250
-/** Bytes in the state that may wait for the target of an output, when nothing else is said. */
-const bufferLimit = 256 * 1024 * 1024
-const deadLetterBuffering = {
-  bufferSize: 100,
-  retryDelay: 0.5,
-  retryMaxDelay: 30,
-  copy: false,
-  limit: bufferLimit,
-  whenFull: 'block' as const,
-}
 
-export interface PipelineOptions {
-  registry: Registry
-  clock: Clock
+export interface PipelineOptions extends PartsOptions {
   log: Logger
-  /** File of the dead letters, or who takes them instead. */
-  deadLetters?: string | Output | undefined
   /** Where the inputs go on. */
   positions?: Positions
   /** What the pipeline has left whose place this one takes. */
   remains?: Remains | undefined
-  savePositions?(input: string, positions: ReadonlyMap<string, Json>): void
   /** What an input tells of its progress. */
   progress?(input: number, done: number, total: number): void
-  /** What outlives the process. */
-  state?: PipelineState
-  /** Answers DNS questions in place of the network. */
-  dns?: DnsAnswers
-  /** Sees what comes out behind the last action. For tests and `feedoo test`. */
-  sink?: Emit
 }
 
 /** What is left of a pipeline that made way for another. */
@@ -65,13 +39,12 @@ export class Pipeline {
   readonly name: string
   readonly #options: PipelineOptions
   readonly #log: Logger
-  readonly #places: Place[]
-  readonly #inputs = new RunningInputs()
+  readonly #places: readonly Place[]
+  readonly #inputs: RunningInputs
   readonly #flow: Flow
   readonly #committer: Committer
-  readonly #deadLetters: EventBuffer
+  readonly #deadLetters: DeadLetters
   readonly #safekeeping: Safekeeping
-  readonly #deadLetterOutput: Output
   readonly #stopping = new AbortController()
   readonly #giveUp = new AbortController()
   /** Resolves when the pipeline is to make way, with the inputs that run on. */
@@ -89,7 +62,6 @@ export class Pipeline {
   constructor(config: PipelineConfig, options: PipelineOptions) {
     this.name = config.name
     this.#options = options
-    const { clock } = options
     let lose: (error: unknown) => void = () => {}
     this.#lost = new Promise((_, reject) => {
       lose = reject
@@ -103,75 +75,19 @@ export class Pipeline {
     this.makeWay = makeWay
     const log = options.log.child({ pipeline: config.name })
     this.#log = log
-    const { state } = options
-    const keys = config.actions.map((_, place) => actionKey(config.actions, place))
-    const timelines = new Timelines(clock)
-    const safekeeping = new Safekeeping({
-      pipeline: config.name,
-      keys,
-      timelines,
-      state,
-      handover: options.remains?.handover,
+    const parts = makeParts(config, options, {
+      ...options.remains,
       log,
-      savePositions: options.savePositions,
       stopping: this.#stopping.signal,
       giveUp: this.#giveUp.signal,
-      wantCommit: () => void this.#committer.whenSafe(-1, 0, undefined, false),
-      failed: this.#lose,
+      failed: lose,
     })
-    this.#safekeeping = safekeeping
-    this.#deadLetterOutput =
-      typeof options.deadLetters === 'string'
-        ? deadLetterFile(options.deadLetters)
-        : (options.deadLetters ?? deadLetterWarnings(log, clock))
-    this.#deadLetters = safekeeping.deadLetterBuffer(
-      this.#deadLetterOutput,
-      // Its own output never refuses for good.
-      { ...deadLetterBuffering, log, reject: () => {}, dropped: () => {}, refused: plainLetter },
-      options.deadLetters !== undefined,
-    )
-    const make = (action: ActionConfig, place: number, aside = this.#deadLetterAt(place)) =>
-      makePlace(action, {
-        pipeline: config.name,
-        registry: options.registry,
-        clock,
-        timelines,
-        dns: options.dns,
-        log,
-        intend: safekeeping.intentOf(place),
-        deadLetter: aside,
-      })
-    this.#places = config.actions.map((action, place) => {
-      if (options.registry.get(action.name)?.kind !== 'input') return make(action, place)
-      const kept = options.remains?.inputs.get(keys[place] ?? '')
-      kept?.resetCounters()
-      const input = kept ?? new RunningInput((aside) => make(action, place, aside))
-      this.#inputs.add(place, keys[place] ?? '', input)
-      return input.place
-    })
-    safekeeping.setPlaces(this.#places)
-    this.#places.forEach((place, index) => {
-      if (place.built.kind !== 'output') return
-      place.buffer = safekeeping.outputBuffer(
-        index,
-        place.built.action,
-        this.#buffering(place, index, place.built.params),
-      )
-    })
-    this.#flow = new Flow(this.#places, {
-      ...{ clock, log, sink: options.sink },
-      deadLetter: (place, event, error) => this.#deadLetter(place, event, error),
-    })
-    const timeouts = this.#places.flatMap(({ built }) =>
-      built.kind === 'output' ? (built.params.timeout_flush ?? []) : [],
-    )
-    this.#committer = new Committer({
-      atBoundary: (cut) => this.#flow.atBoundary(cut),
-      makeSafe: (positions) => safekeeping.makeSafe(positions),
-      interval: Math.min(1, ...timeouts),
-      pause: state?.isDurable ? durablePause : 0,
-      failed: this.#lose,
-    })
+    this.#places = parts.places
+    this.#inputs = parts.inputs
+    this.#flow = parts.flow
+    this.#committer = parts.committer
+    this.#safekeeping = parts.safekeeping
+    this.#deadLetters = parts.deadLetters
   }
 
   /**
@@ -309,7 +225,7 @@ export class Pipeline {
         this.#log.warn({ action: config.label }, `cannot close: ${messageOf(error)}`)
       }
     }
-    await this.#deadLetterOutput.close?.()
+    await this.#deadLetters.close()
     this.#options.state?.close()
   }
 
@@ -332,7 +248,7 @@ export class Pipeline {
   #receiver(place: number): Receiver {
     return {
       emit: (events, position, urgent) => this.#emit(place, events, position, urgent),
-      deadLetter: this.#deadLetterAt(place),
+      deadLetter: (event, error) => this.#deadLetters.add(place, event, error),
       progress: (done, total) => this.#options.progress?.(place, done, total),
     }
   }
@@ -354,41 +270,5 @@ export class Pipeline {
     await this.#flow.idle
     this.#waiting -= count
     await this.#committer.whenSafe(place, count, position, urgent)
-  }
-
-  #deadLetterAt(place: number): (event: Event, error: FeedooError) => void {
-    return (event, error) => this.#deadLetter(place, event, error)
-  }
-
-  #deadLetter(place: number, event: Event, error: FeedooError): void {
-    const at = this.#places[place]
-    if (at === undefined) return
-    countTag(at.errors, event.tag, maxTags)
-    countTag(at.deadLetters, event.tag, maxTags)
-    const { label } = at.config
-    const nth = 1 + this.#places.slice(0, place).filter(({ config }) => config.label === label).length
-    this.#deadLetters.add(deadLetter(this.name, label, event, error, this.#options.clock.now(), nth))
-  }
-
-  #buffering({ config, dropped, counters }: Place, index: number, params: CommonParams): BufferParams {
-    return {
-      bufferSize: params.buffer_size ?? 1000,
-      retryDelay: params.retry_delay ?? 0.5,
-      retryMaxDelay: params.retry_max_delay ?? 30,
-      retryLimit: params.retry_limit,
-      limit: params.buffer_limit ?? bufferLimit,
-      whenFull: params.when_full ?? 'block',
-      copy: this.#places.slice(index + 1).some((place) => place.built.kind === 'filter'),
-      log: this.#log.child({ action: config.label }),
-      reject: (event, error) => this.#deadLetter(index, event, error),
-      refused: (event, error) => {
-        this.#deadLetter(index, event, error)
-        return undefined
-      },
-      dropped: (events) => {
-        for (const event of events) countTag(dropped, event.tag, maxTags)
-        counters.set('dropped_oldest', (counters.get('dropped_oldest') ?? 0) + events.length)
-      },
-    }
   }
 }
