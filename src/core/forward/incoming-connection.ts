@@ -1,26 +1,20 @@
-// One sender's connection: its handshake and dialect, requests in, acknowledgements out, and the limits it must keep to.
+// One sender's connection: its handshake, requests in, acknowledgements out, and the limits it must keep to.
 import type { Socket } from 'node:net'
 import { ProtocolError } from '../../protocol/errors.ts'
-import { decodeForward } from '../../protocol/forward.ts'
-import type { ForwardFrame, ForwardLimits } from '../../protocol/forward-frame.ts'
-import { encodeAck } from '../../protocol/forward-writer.ts'
+import type { ForwardFrame } from '../../protocol/forward-frame.ts'
 import type { ServerSecurity } from '../../protocol/handshake.ts'
-import { decodeJsonForward, encodeJsonAck, isJsonStart, JsonScanner } from '../../protocol/json-frames.ts'
-import { MsgpackScanner } from '../../protocol/msgpack-scanner.ts'
-import { PushReader } from '../../protocol/push-reader.ts'
+import type { PushReader } from '../../protocol/push-reader.ts'
 import { messageOf, systemCode } from '../errors.ts'
 import { Answers } from './answers.ts'
-import { type ChunkKey, isContentHash } from './chunk-window.ts'
+import { type Dialect, dialectOf, messagePack, type RequestLimits } from './dialect.ts'
+import { hangUp } from './hang-up.ts'
 import type { Intake } from './intake.ts'
-import { Patience, type PatienceLimits } from './patience.ts'
+import { Patience, type PatienceLimits, tooLong } from './patience.ts'
 import { quoted, senderAt } from './peer.ts'
 import { beginHandshake, type ServerHandshake } from './server-handshake.ts'
+import { Unconfirmed } from './unconfirmed.ts'
 
-export interface ConnectionLimits extends PatienceLimits {
-  /** Bytes of one request. */
-  maxFrame: number
-  forward: Pick<ForwardLimits, 'maxTag' | 'maxDepth' | 'maxInflatedBytes' | 'maxRatio'>
-}
+export interface ConnectionLimits extends PatienceLimits, RequestLimits {}
 
 /** What the connections of a server share. */
 export interface ConnectionHost {
@@ -41,12 +35,6 @@ type State = 'handshake' | 'open' | 'ending' | 'over'
 
 /** Acknowledgements that a connection may owe before it is not read any more. */
 const maxOwed = 1000
-/** Milliseconds for the peer to close its side when we have closed ours. */
-const closeGrace = 1000
-const tooLong = {
-  frame_timeout: 'a request took too long from its first byte to its last',
-  idle_timeout: 'nothing was sent, or an acknowledgement not taken, for too long',
-}
 /** First byte of a TLS record that begins a handshake. */
 const tlsHandshake = 0x16
 
@@ -61,11 +49,10 @@ export class IncomingConnection {
   #handshake: ServerHandshake | undefined
   /** Whose chunks these are: agents that send the same content give it the same id. */
   #sender: string
-  /** Chunks whose id is a hash of their content, until it is known that the peer has their acknowledgements. */
-  #unconfirmed: ChunkKey[] = []
+  readonly #unconfirmed: Unconfirmed
   #hasBegun = false
   #reader: PushReader | undefined
-  #isJson = false
+  #dialect: Dialect = messagePack
   /** Bytes told to the host as held. */
   #held = 0
   /** The peer has sent everything. */
@@ -76,6 +63,7 @@ export class IncomingConnection {
     this.peer = peer
     this.#host = host
     this.#sender = senderAt(socket)
+    this.#unconfirmed = new Unconfirmed(host.intake)
     this.#patience = new Patience(host.limits, () => host.readingTime())
     this.#answers = new Answers(
       (bytes, done) => this.#write(bytes, done),
@@ -157,15 +145,11 @@ export class IncomingConnection {
   }
 
   #push(bytes: Buffer): void {
-    this.#reader ??= this.#readerFor(isJsonStart(bytes[0] ?? 0))
+    if (this.#reader === undefined) {
+      this.#dialect = dialectOf(bytes[0] ?? 0)
+      this.#reader = this.#dialect.reader(this.#host.limits)
+    }
     this.#reader.push(bytes)
-  }
-
-  #readerFor(isJson: boolean): PushReader {
-    const { maxFrame: maxBytes, forward } = this.#host.limits
-    this.#isJson = isJson
-    const limits = { maxBytes, maxDepth: forward.maxDepth }
-    return new PushReader(isJson ? new JsonScanner(limits) : new MsgpackScanner(limits))
   }
 
   #shakeHands(handshake: ServerHandshake, bytes: Buffer): void {
@@ -184,7 +168,7 @@ export class IncomingConnection {
       this.#sender = JSON.stringify(hostname)
       this.#state = 'open'
       // Who has shaken hands speaks MessagePack. What came behind PING is not lost.
-      this.#reader = this.#readerFor(false)
+      this.#reader = messagePack.reader(this.#host.limits)
       this.#reader.push(outcome.rest)
     } catch (error) {
       this.#refuseBytes(error)
@@ -201,7 +185,7 @@ export class IncomingConnection {
           const bytes = reader.take()
           if (bytes === undefined) break
           this.#patience.complete()
-          const frame = this.#isJson ? decodeJsonForward(bytes, limits.forward) : decodeForward(bytes, limits.forward)
+          const frame = this.#dialect.decode(bytes, limits.forward)
           if (frame !== undefined) this.#accept(frame, bytes.length)
         }
       } catch (error) {
@@ -223,17 +207,10 @@ export class IncomingConnection {
 
   #accept(frame: ForwardFrame, bytes: number): void {
     const { chunk } = frame.option
-    const { intake } = this.#host
-    if (this.#answers.length === 0 && this.#unconfirmed.length > 0) {
-      // It goes on, and is owed nothing. Had it missed an acknowledgement, it would come again on another connection.
-      intake.forget(this.#unconfirmed)
-      this.#unconfirmed = []
-    }
-    const answer =
-      chunk === undefined ? undefined : this.#answers.add(this.#isJson ? encodeJsonAck(chunk) : encodeAck(chunk))
-    const key = intake.add(frame, bytes, answer, this.#sender)
-    const isToForget = key !== undefined && chunk !== undefined && isContentHash(chunk)
-    if (isToForget && this.#unconfirmed.length < maxOwed) this.#unconfirmed.push(key)
+    // It goes on, and is owed nothing. Had it missed an acknowledgement, it would come again on another connection.
+    if (this.#answers.length === 0) this.#unconfirmed.confirm()
+    const answer = chunk === undefined ? undefined : this.#answers.add(this.#dialect.encodeAck(chunk))
+    this.#unconfirmed.add(this.#host.intake.add(frame, bytes, answer, this.#sender), chunk)
   }
 
   #refuseBytes(error: unknown): void {
@@ -301,14 +278,9 @@ export class IncomingConnection {
     else this.refuse('broken', `the connection broke: ${code === '' ? error.message : code}`)
   }
 
-  /** Closes our side; what still comes is read and thrown away, since unread bytes would take our last answer with them. */
   #hangUp(): void {
     this.#state = 'over'
-    const socket = this.#socket
-    const timer = setTimeout(() => socket.destroy(), closeGrace)
-    socket.once('close', () => clearTimeout(timer))
-    socket.end()
-    socket.resume()
+    hangUp(this.#socket)
   }
 
   #closed(): void {

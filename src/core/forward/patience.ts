@@ -7,6 +7,12 @@ export interface PatienceLimits {
   frameTimeout: number
 }
 
+/** What it is called, for people, that something took too long. */
+export const tooLong = {
+  frame_timeout: 'a request took too long from its first byte to its last',
+  idle_timeout: 'nothing was sent, or an acknowledgement not taken, for too long',
+}
+
 export class Patience {
   readonly #limits: PatienceLimits
   readonly #readingTime: () => number
@@ -63,7 +69,7 @@ export class Patience {
   }
 
   /** What took too long, if anything. `waitsForUs`: the peer has nothing to do. */
-  exceeded(waitsForUs: boolean): 'frame_timeout' | 'idle_timeout' | undefined {
+  exceeded(waitsForUs: boolean): keyof typeof tooLong | undefined {
     const time = this.#readingTime()
     const { frameTimeout, idleTimeout } = this.#limits
     if (this.#frameSince !== undefined && !this.#isPaused) {
