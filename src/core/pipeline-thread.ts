@@ -1,42 +1,27 @@
 // One pipeline seen from the main thread: its worker, what the worker last committed, and its restarts.
-import { EventEmitter, once } from 'node:events'
-import v8 from 'node:v8'
-import { Worker } from 'node:worker_threads'
-import { moduleUrl } from './built-files.ts'
 import type { Clock } from './clock.ts'
 import type { PipelineConfig } from './config/types.ts'
 import { type ErrorCode, FeedooError, messageOf } from './errors.ts'
 import type { Handover } from './handover.ts'
 import type { Logger, LogOptions } from './log.ts'
 import { addStats, noStats, type PipelineStats } from './metrics.ts'
+import { PipelineWorker } from './pipeline-worker.ts'
 import { PositionStore } from './positions.ts'
 import type { StateOptions } from './state/file-state.ts'
-import type { Failure, Order, Report, WorkerInit } from './worker.ts'
+import type { Report, WorkerInit } from './worker.ts'
 
 /** Seconds before the first restart of a pipeline that failed; doubled at each further one. */
 const firstRestart = 1
 /** Seconds between two restarts, at most. */
 const longestRestart = 60
-/**
- * Megabytes for objects that are young in a worker, a third of them for the next ones. With V8's own bound, twice as
- * much, a worker takes 15 to 25 MB more and no less CPU.
- */
-const youngMB = 24
-/**
- * A heap is collected when it has grown to twice of what lived, in percent. V8 by itself waits until it is four times as
- * much: in pipelines of a hundred tables that was 40 MB more, and the CPU time was the same.
- */
-v8.setFlagsFromString('--heap-growing-percent=100')
-/** Milliseconds that a busy worker has to answer a question. */
-const answerTime = 1000
+/** Milliseconds after the shutdown time before a worker that does not end is killed. */
+const killDelay = 1000
+
 /** From the pipeline whose place another takes. */
 export interface Left {
   positions: PositionStore
   handover: Handover | undefined
 }
-
-/** Milliseconds after the shutdown time before a worker that does not end is killed. */
-const killDelay = 1000
 
 export interface ThreadOptions {
   actions: string[]
@@ -63,10 +48,8 @@ export class PipelineThread {
   #options: ThreadOptions
   readonly #log: Logger
   readonly #stop = new AbortController()
-  readonly #answers = new EventEmitter()
-  readonly #awaited = new Map<'ready' | 'made-way', () => void>()
-  #worker: Worker | undefined
-  /** Settles when the worker has come to its end, and rejects when that was a failure. */
+  #worker: PipelineWorker | undefined
+  /** Settles as that of the worker does, also when that is gone. */
   #ended: Promise<void> = Promise.resolve()
   #state: State = 'opening'
   #failure: unknown
@@ -74,7 +57,6 @@ export class PipelineThread {
   /** The counters of this worker, and those of the workers before it. */
   #stats: PipelineStats = noStats
   #earlier: PipelineStats = noStats
-  #questions = 0
   #opened: (error?: unknown) => void = () => {}
   /** Comes back when `run` has opened the pipeline for the first time, with why it failed if it did. */
   readonly opened: Promise<unknown>
@@ -103,27 +85,11 @@ export class PipelineThread {
 
   /** Starts the worker and opens what the actions open. Rejects with the action's error. */
   async open(): Promise<void> {
-    const worker = new Worker(new URL(moduleUrl('core/worker')), {
-      workerData: this.#init,
-      name: this.config.name,
-      resourceLimits: { maxYoungGenerationSizeMb: youngMB },
-    })
+    const worker = new PipelineWorker(this.#init, (report) => this.#hear(report))
     this.#worker = worker
+    this.#ended = worker.ended
     this.#state = 'opening'
-    const ready = this.#reported('ready')
-    worker.on('message', (report: Report) => this.#hear(report))
-    this.#ended = new Promise<void>((resolve, reject) => {
-      worker.on('message', (report: Report) => {
-        if (report.type !== 'ended') return
-        if (report.failure === undefined) resolve()
-        else reject(toError(report.failure))
-      })
-      worker.once('error', reject)
-      worker.once('exit', (code) => reject(new Error(`the worker ended with code ${code}`)))
-    })
-    // It may fail while nobody looks: between `open` and `run`.
-    this.#ended.catch(() => {})
-    await Promise.race([ready, this.#ended])
+    await Promise.race([worker.reported('ready'), worker.ended])
     // It is as large as what the rules remember.
     this.handover = undefined
   }
@@ -164,7 +130,7 @@ export class PipelineThread {
   stop(): void {
     this.#stop.abort()
     if (this.#state === 'running') this.#state = 'stopping'
-    this.#order({ type: 'stop' })
+    this.#worker?.order({ type: 'stop' })
   }
 
   /**
@@ -178,9 +144,11 @@ export class PipelineThread {
       return false
     }
     this.#state = 'leaving'
-    const madeWay = this.#reported('made-way').then(() => true)
-    this.#order({ type: 'make-way', keep })
-    return Promise.race([madeWay, this.#ended.then(isFalse, isFalse)])
+    const worker = this.#worker
+    if (worker === undefined) return false
+    const madeWay = worker.reported('made-way').then(() => true)
+    worker.order({ type: 'make-way', keep })
+    return Promise.race([madeWay, worker.ended.then(isFalse, isFalse)])
   }
 
   /** Takes up another pipeline, after `makeWay`. Comes back when it is open, with why it failed if it did. */
@@ -191,20 +159,20 @@ export class PipelineThread {
     this.#stats = noStats
     this.progress.clear()
     this.#state = this.#stop.signal.aborted ? 'stopping' : 'running'
-    const ready = this.#reported('ready').then(() => undefined)
-    this.#order({ type: 'go-on', init: this.#init })
-    return Promise.race([
-      ready,
-      this.#ended.then(
-        () => undefined,
-        (error: unknown) => error,
-      ),
-    ])
+    const ended = this.#ended.then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    const worker = this.#worker
+    if (worker === undefined) return ended
+    const ready = worker.reported('ready').then(() => undefined)
+    worker.order({ type: 'go-on', init: this.#init })
+    return Promise.race([ready, ended])
   }
 
   /** Ends a drain that takes too long: what is not safe by then is given up. */
   giveUp(): void {
-    this.#order({ type: 'give-up' })
+    this.#worker?.order({ type: 'give-up' })
     const worker = this.#worker
     setTimeout(() => void worker?.terminate(), killDelay).unref()
   }
@@ -221,12 +189,7 @@ export class PipelineThread {
 
   /** The counters since the pipeline was first started; the last ones known when the worker is busy or gone. */
   async stats(): Promise<PipelineStats> {
-    if (this.#state === 'running' || this.#state === 'stopping') {
-      const id = ++this.#questions
-      this.#order({ type: 'stats', id })
-      // A worker deep in a batch answers late; the last answer then has to do.
-      await once(this.#answers, String(id), { signal: AbortSignal.timeout(answerTime) }).catch(() => {})
-    }
+    if (this.#state === 'running' || this.#state === 'stopping') await this.#worker?.askStats()
     return { ...addStats(this.#earlier, this.#stats), up: this.#state !== 'waiting' && this.failure === undefined }
   }
 
@@ -247,8 +210,8 @@ export class PipelineThread {
   async #runOnce(): Promise<void> {
     const stopping = this.#stop.signal.aborted
     this.#state = stopping ? 'stopping' : 'running'
-    this.#order({ type: 'run' })
-    if (stopping) this.#order({ type: 'stop' })
+    this.#worker?.order({ type: 'run' })
+    if (stopping) this.#worker?.order({ type: 'stop' })
     await this.#ended
   }
 
@@ -273,17 +236,6 @@ export class PipelineThread {
     await this.#options.clock.sleep(seconds, this.#stop.signal)
   }
 
-  /** Comes back when the worker has reported this. One waits for it at a time. */
-  #reported(type: 'ready' | 'made-way'): Promise<void> {
-    return new Promise((resolve) => {
-      this.#awaited.set(type, resolve)
-    })
-  }
-
-  #order(order: Order): void {
-    this.#worker?.postMessage(order)
-  }
-
   #hear(report: Report): void {
     switch (report.type) {
       case 'committed':
@@ -295,14 +247,9 @@ export class PipelineThread {
       case 'stats':
         this.#stats = report.stats
         this.#failing = report.failing
-        this.#answers.emit(String(report.id))
-        return
-      case 'ready':
-        this.#awaited.get('ready')?.()
         return
       case 'made-way':
         this.#stats = report.stats
-        this.#awaited.get('made-way')?.()
         return
       case 'ended':
         this.#stats = report.stats
@@ -329,10 +276,4 @@ function isFalse(): false {
 /** Whether it will not be tried again. */
 export function isFinal(error: unknown): boolean {
   return error instanceof FeedooError && finalErrors.has(error.code)
-}
-
-function toError({ code, message, stack }: Failure): Error {
-  const error = code === undefined ? new Error(message) : new FeedooError(code, message)
-  if (stack !== undefined) error.stack = stack
-  return error
 }
