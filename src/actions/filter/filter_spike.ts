@@ -9,7 +9,8 @@ import { savedMap, savedNumber } from '../../core/rules/journal.ts'
 import { compileNumber } from '../../core/rules/number-field.ts'
 import { lintRule, resolveParam, ruleParams, timeframeParam } from '../../core/rules/params.ts'
 import { createRule } from '../../core/rules/rule.ts'
-import { type View, Windows } from '../../core/rules/windows.ts'
+import type { View } from '../../core/rules/window-view.ts'
+import { Windows } from '../../core/rules/windows.ts'
 
 /** The form in which windows are saved. */
 const form = 'filter_spike/1'

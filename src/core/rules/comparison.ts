@@ -1,5 +1,5 @@
 // How two windows compare: whether the current one is so many times larger, or smaller, than the reference.
-import type { View } from './windows.ts'
+import type { View } from './window-view.ts'
 
 export interface ComparisonOptions {
   /** How many times larger one of them is at least. */
