@@ -145,16 +145,16 @@ export class AppendFile {
 
   /**
    * Resolves when what was appended so far, and the name of the file, would survive a power cut. Works on a closed
-   * file too. Rejects with OUTPUT_UNAVAILABLE; retriable unless the disk has refused: the system may then have forgotten
+   * file too, unless that was moved to another folder. Rejects with OUTPUT_UNAVAILABLE; retriable unless the disk has refused: the system may then have forgotten
    * what it could not write, and would say the next time that all is well.
    */
   async sync(): Promise<void> {
     const folders = this.#folders
     this.#syncs++
     try {
-      if (this.#closed) await syncPath(this.path, syncData)
+      if (this.#closed) await syncAndClose(reopened(this.path, this.identity), syncData)
       else await syncData(this.#fd)
-      for (const folder of folders) await syncPath(folder, syncFolder)
+      for (const folder of folders) await syncAndClose(openedForSync(folder), syncFolder)
       this.#folders = []
     } catch (cause) {
       throw unavailable('sync', this.path, cause, !isFlush(cause))
@@ -183,7 +183,7 @@ export class AppendFile {
  * when the file is gone. Throws what the file system throws.
  */
 export function cutFile(path: string, length: number, file: string | number): number | undefined {
-  const found = typeof file === 'number' ? path : [path, ...neighbours(path)].find((name) => isFile(name, file))
+  const found = typeof file === 'number' ? path : find(path, file)
   if (found === undefined || !isFile(found, file)) return undefined
   const { size } = statSync(found)
   if (size > length) {
@@ -212,6 +212,13 @@ function isFile(path: string, file: string | number): boolean {
   return typeof file === 'number' ? Number(stats.ino) === file : identityOf(stats) === file
 }
 
+/** The path that a file has by now: its own, or another in the same folder. */
+function find(path: string, identity: string): string | undefined {
+  if (isFile(path, identity)) return path
+  for (const name of neighbours(path)) if (isFile(name, identity)) return name
+  return undefined
+}
+
 function* neighbours(path: string): Generator<string> {
   const folder = dirname(path)
   try {
@@ -236,15 +243,31 @@ function openOrCreate(path: string): { fd: number; folders: string[] } {
   return { fd, folders: [...made, dirname(made.at(-1) ?? path)] }
 }
 
-async function syncPath(path: string, sync: (fd: number) => Promise<void>): Promise<void> {
-  let fd: number
+/** Undefined when the file or folder is gone: there is nothing to keep. */
+function openedForSync(path: string): number | undefined {
   try {
-    fd = openSync(path, constants.O_RDONLY)
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    // Removed since: there is nothing to keep.
-    if (systemCode(error) === 'ENOENT') return
+    if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
+}
+
+/** A file that was closed, and may have been renamed since; undefined when it is not in its folder any more. */
+function reopened(path: string, identity: string): number | undefined {
+  for (;;) {
+    const found = find(path, identity)
+    if (found === undefined) return undefined
+    const fd = openedForSync(found)
+    if (fd === undefined) continue
+    if (identityOf(fstatSync(fd, { bigint: true })) === identity) return fd
+    // Renamed just now.
+    closeSync(fd)
+  }
+}
+
+async function syncAndClose(fd: number | undefined, sync: (fd: number) => Promise<void>): Promise<void> {
+  if (fd === undefined) return
   try {
     await sync(fd)
   } finally {

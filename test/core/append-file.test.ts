@@ -29,6 +29,18 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 const read = (path: string) => readFileSync(path, 'utf8')
 
+/** The paths of the files that this process has open. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      // Of the reading itself.
+      return []
+    }
+  })
+}
+
 describe('a file', () => {
   test('is made with its folders, and knows its length in bytes', async () => {
     const path = join(folder, 'a/b/c.log')
@@ -88,6 +100,20 @@ describe('a file', () => {
     await file.sync()
     expect(existsSync(file.path)).toBe(false)
   })
+
+  test.skipIf(process.platform !== 'linux')(
+    'is found for the sync when it was closed and renamed before it',
+    async () => {
+      const file = new AppendFile(join(folder, 'a'))
+      file.append(['1'])
+      file.close()
+      renameSync(file.path, `${file.path}.1`)
+      writeFileSync(file.path, 'another')
+      const syncing = file.sync()
+      expect(openFiles().filter((path) => path.startsWith(folder))).toEqual([`${file.path}.1`])
+      await syncing
+    },
+  )
 
   test.each(['a folder', 'below a file'])('that is %s is unavailable for now', (what) => {
     writeFileSync(join(folder, 'file'), '')
