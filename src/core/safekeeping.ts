@@ -141,9 +141,11 @@ export class Safekeeping {
     return this.#direct.intentOf(this.#options.keys[place] ?? '')
   }
 
-  /** Begins to write what the process before this one left in the buffers. */
+  /** Begins to write what the process before this one left in the buffers, and sees to the marks that it left. */
   start(): void {
     this.#direct.start()
+    // They have done what they were there for. Until a commit says so, they would cut what others write meanwhile.
+    if ((this.#options.state?.marked().length ?? 0) > 0) this.#options.wantCommit()
     this.#tellOrphans()
     for (const buffer of this.#allBuffered()) buffer.start()
   }

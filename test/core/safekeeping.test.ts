@@ -163,6 +163,32 @@ test('a dead letter is in the state no later than the end of the batch that it c
   expect(state.batches('dead_letters').map(({ events }) => events)).toEqual([1])
 })
 
+test.each(['an output', 'an output that is gone'])(
+  'marks that a kill has left are looked at soon after the start, without any events: those of %s',
+  async (whose) => {
+    const state = new PlainState()
+    const key = whose === 'an output' ? 'out' : 'gone'
+    state.intend(key, { file: { path: '/nowhere', length: 1 } })
+    let wanted = 0
+    const it = make(state, { wantCommit: () => wanted++ })
+    it.outputBuffer(0, { write: async () => {}, mark: () => ({ file: null }) }, buffering)
+    it.restore()
+    it.start()
+    expect(wanted).toBe(1)
+    await it.makeSafe(new Map())
+    expect(state.marks(key).size).toBe(0)
+  },
+)
+
+test('without marks nothing is committed at the start', () => {
+  const state = new PlainState()
+  let wanted = 0
+  const it = make(state, { wantCommit: () => wanted++ })
+  it.outputBuffer(0, { write: async () => {}, mark: () => ({}) }, buffering)
+  it.start()
+  expect(wanted).toBe(0)
+})
+
 test('at a clean end no marks are left, and what waits for a target that is away is counted', async () => {
   const state = new PlainState()
   const stop = new AbortController()
