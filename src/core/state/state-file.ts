@@ -239,6 +239,7 @@ export class StateFile {
   close(): void {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
+    this.#journal.finish()
     this.#journal.close()
     this.#database.close()
     this.#unlock()

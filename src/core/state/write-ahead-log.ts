@@ -45,6 +45,18 @@ export class WriteAheadLog {
     }
   }
 
+  /**
+   * Writes everything into the file, as closing the database does only when nobody else has it open: whoever copies the
+   * file after the end is to get all of it. Where that cannot be, as on a full disk, the journal keeps it.
+   */
+  finish(): void {
+    try {
+      this.#checkpoint()
+    } catch {
+      // Nothing is lost by it.
+    }
+  }
+
   /** Before the database is closed. */
   close(): void {
     this.#isClosed = true

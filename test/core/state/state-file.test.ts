@@ -167,6 +167,20 @@ test('another process is refused while the file is open, and is not once it is c
   other.close()
 })
 
+test('a file that is closed holds everything, also while somebody else has it open', async () => {
+  const path = await statePath()
+  const file = await openFile(path)
+  const reader = new Database(path, { readonly: true })
+  try {
+    reader.prepare('SELECT * FROM commits').all()
+    await file.save({ ...nothing, marks: new Map([['out', { file: 1 }]]) })
+    file.close()
+    expect(statSync(`${path}-wal`).size).toBe(0)
+  } finally {
+    reader.close()
+  }
+})
+
 test('files are for their owner only, and folders are made', async () => {
   const path = join(await scratchFolder(), 'a', 'b', 'state.sqlite')
   const file = await openFile(path)
