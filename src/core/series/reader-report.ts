@@ -1,8 +1,9 @@
 // What the reader tells beside its rows: how far a finite job is, and which rows are not read, or not yet.
 import type { ActionContext, InputRun } from '../action.ts'
+import { FeedooError } from '../errors.ts'
 import { createTallyLog, type TallyLog } from '../tally-log.ts'
 import type { Insist } from './reader-away.ts'
-import type { SeriesTable } from './store.ts'
+import type { Range, SeriesTable } from './store.ts'
 
 /** Seconds between two reports of progress. */
 const progressInterval = 0.2
@@ -33,7 +34,9 @@ interface Counted {
 export class ReaderReport {
   readonly #options: ReportOptions
   readonly #tally: TallyLog
-  readonly #counted = new Map<string, Counted>()
+  readonly #counts = new Map<string, Counted>()
+  /** Tables of which it was told that they take too long. */
+  readonly #uncounted = new Set<string>()
   #countAgain = Number.NEGATIVE_INFINITY
   #done = 0
   #total = 0
@@ -42,6 +45,11 @@ export class ReaderReport {
   constructor(options: ReportOptions) {
     this.#options = options
     this.#tally = createTallyLog(options.context.log, options.context.clock, () => {})
+  }
+
+  /** Rows of a range, for the progress; none when counting them takes too long. */
+  async rows(table: SeriesTable, range: Range): Promise<number> {
+    return (await this.#counted(table, () => table.count(range))) ?? 0
   }
 
   /** A finite job has so many rows, about. */
@@ -88,9 +96,9 @@ export class ReaderReport {
     const began = context.clock.now()
     if (began < this.#countAgain) return
     for (const table of tables) {
-      const counted = this.#counted.get(table.name)
+      const counted = this.#counts.get(table.name)
       if (counted !== undefined && began - counted.at < countInterval) continue
-      this.#counted.set(table.name, await this.#count(table, counted))
+      this.#counts.set(table.name, await this.#count(table, counted))
       if (!once && context.clock.now() - began > longestCount) break
     }
     const now = context.clock.now()
@@ -99,7 +107,8 @@ export class ReaderReport {
 
   /** A table is gone. */
   forget(table: string): void {
-    this.#counted.delete(table)
+    this.#counts.delete(table)
+    this.#uncounted.delete(table)
   }
 
   close(): void {
@@ -110,14 +119,17 @@ export class ReaderReport {
     const { once, context, insist } = this.#options
     const { name } = table
     const at = context.clock.now()
-    const timeless = await insist(() => table.timeless())
+    const timeless = await this.#counted(table, () => table.timeless())
+    if (timeless === undefined) return { timeless: 0, ahead: 0, ...before, at }
     const newTimeless = timeless - (before?.timeless ?? 0)
     if (newTimeless > 0) {
       context.count('rows_without_time', newTimeless)
       const message = `the table ${name} has rows whose time is not a number; they are not read`
       context.log.warn({ table: name, rows: timeless }, message)
     }
-    const ahead = await insist(() => table.count({ from: at + clockSkew, until: Number.POSITIVE_INFINITY }))
+    const range = { from: at + clockSkew, until: Number.POSITIVE_INFINITY }
+    const ahead = await this.#counted(table, () => table.count(range))
+    if (ahead === undefined) return { ahead: 0, ...before, at, timeless }
     const newAhead = ahead - (before?.ahead ?? 0)
     if (newAhead > 0) {
       context.count('rows_ahead', newAhead)
@@ -128,5 +140,29 @@ export class ReaderReport {
       context.log.warn({ table: name, rows: ahead, last }, message)
     }
     return { at, timeless, ahead }
+  }
+
+  /** What is counted; undefined when that takes longer than an answer may take, while the table can be read. */
+  async #counted(table: SeriesTable, count: () => Promise<number>): Promise<number | undefined> {
+    const { insist, context } = this.#options
+    const tryToCount = async (): Promise<number | FeedooError> => {
+      try {
+        return await count()
+      } catch (error) {
+        if (!(error instanceof FeedooError && error.retriable)) throw error
+        // Throws when it is the database that is away: then it is counted when that is back.
+        await table.last()
+        return error
+      }
+    }
+    const first = await insist(tryToCount)
+    const counted = typeof first === 'number' ? first : await insist(tryToCount)
+    if (typeof counted === 'number') return counted
+    if (!this.#uncounted.has(table.name)) {
+      this.#uncounted.add(table.name)
+      const message = `the rows of the table ${table.name} cannot be counted: nothing is said of those that are not read`
+      context.log.warn({ table: table.name, reason: counted.message }, message)
+    }
+    return undefined
   }
 }

@@ -178,7 +178,7 @@ class SeriesReader {
       const last = await this.#insist(() => table.last())
       if (offset === 0 && last !== undefined) this.#until = Math.max(this.#until, last)
       const range = { after: base.after, from: this.#floor, until: Number.POSITIVE_INFINITY }
-      total += await this.#insist(() => table.count(range))
+      total += await this.#report.rows(table, range)
     }
     this.#report.begin(total)
   }
