@@ -38,7 +38,7 @@ export interface RowsOptions {
   timeKey: string
 }
 
-export const everything: Range = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY }
+const everything: Range = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY }
 
 /** Its methods throw a RethinkFailure; of the kind `missing` when the table or the index is gone. */
 export class Rows {
@@ -102,8 +102,19 @@ export class Rows {
     return this.#options.pool.run((r) => this.#between(r, range, 'closed', kind).count())
   }
 
-  countAll(): Promise<number> {
-    return this.#options.pool.run((r) => this.all(r).count())
+  /** Rows without a time of the kind that is read: as many as there are for certain, also when others come and go. */
+  async timeless(): Promise<number> {
+    const first = await this.#timeless()
+    return first === 0 ? 0 : Math.min(first, await this.#timeless())
+  }
+
+  async #timeless(): Promise<number> {
+    const before = await this.count(everything)
+    const all = await this.#options.pool.run((r) => this.all(r).count())
+    if (all <= before) return 0
+    // The rows with a time are counted before and after: neither those that went nor those that came are then taken for rows without one.
+    const after = await this.count(everything)
+    return Math.max(0, all - Math.max(before, after))
   }
 
   /** Unix seconds of the last row. */

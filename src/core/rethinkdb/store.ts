@@ -6,7 +6,7 @@ import { decodeDocument } from './documents.ts'
 import { RethinkFailure } from './failure.ts'
 import { compareKeys } from './keys.ts'
 import type { R, RethinkPool } from './pool.ts'
-import { everything, placeSchema, type Row, Rows } from './rows.ts'
+import { placeSchema, type Row, Rows } from './rows.ts'
 import { ensureTimeIndex, type WaitOptions, waitForIndex } from './tables.ts'
 
 /** Rows of the first page of a table, as long as nobody knows how big they are. */
@@ -107,7 +107,7 @@ function createTable(name: string, rows: Rows, withoutIndex: string): RethinkTab
       }),
     count: (range) => whenThere(0, () => rows.count(range)),
     last: () => whenThere(undefined, () => rows.last()),
-    timeless: () => whenThere(0, async () => Math.max(0, (await rows.countAll()) - (await rows.count(everything)))),
+    timeless: () => whenThere(0, () => rows.timeless()),
     removeSpan: (span) => whenThere(undefined, () => removeSpan(rows, span)),
     dropIfEmpty: () => whenThere(false, () => rows.drop()),
   }
