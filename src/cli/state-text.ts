@@ -21,7 +21,7 @@ export function summaryText(summary: FileSummary, context: Configured): string {
 }
 
 function pipelineText(summary: PipelineSummary, { now, configured }: Configured): string {
-  const { pipeline, commits, last_commit, configuration, clocks, positions, rules, buffers, marks } = summary
+  const { pipeline, commits, last_commit, configuration, clocks, actions, positions, rules, buffers, marks } = summary
   const lines = [`  ${safeText(pipeline)}`]
   const when = last_commit === null ? 'never' : `${dateText(last_commit)}, ${ageText(now - last_commit)}`
   lines.push(`    commits: ${grouped(commits)}, the last ${when}`)
@@ -29,6 +29,11 @@ function pipelineText(summary: PipelineSummary, { now, configured }: Configured)
     lines.push(`    configuration: ${safeText(configuration)}${comparison(configuration, configured, pipeline)}`)
   }
   for (const [name, clock] of Object.entries(clocks)) lines.push(`    clock ${safeText(name)}: ${valueText(clock)}`)
+  for (const { action, place, configured } of actions) {
+    const now = configured ? '' : ' (no longer configured)'
+    if (place !== '' || !configured)
+      lines.push(`    place of ${safeText(action)}: ${safeText(place, shownLength)}${now}`)
+  }
   for (const one of positions) lines.push(...keysLines('position of', one))
   for (const { action, segments, bytes, keys } of rules) {
     const held =

@@ -117,7 +117,7 @@ const commands: Record<StateCommand['what'], Run> = {
 function notesOf(snapshot: Snapshot, { pipelines, deadLetters }: Config): string[] {
   return pipelines.flatMap((pipeline) =>
     orphansIn(snapshot, pipeline, deadLetters !== undefined).map(
-      ({ action, events }) => `${pipeline.name}: ${events} events ${orphaned(action)}`,
+      ({ action, events, place }) => `${pipeline.name}: ${events} events ${orphaned(action, place)}`,
     ),
   )
 }

@@ -6,8 +6,9 @@ import type { Handover } from './handover.ts'
 import type { Logger, LogOptions } from './log.ts'
 import { addStats, noStats, type PipelineStats } from './metrics.ts'
 import { PipelineWorker } from './pipeline-worker.ts'
-import { PositionStore } from './positions.ts'
+import { actionKey, PositionStore } from './positions.ts'
 import type { StateOptions } from './state/file-state.ts'
+import { takeOver, tellTakeover } from './takeover.ts'
 import type { Report, WorkerInit } from './worker.ts'
 
 /** Seconds before the first restart of a pipeline that failed; doubled at each further one. */
@@ -76,16 +77,17 @@ export class PipelineThread {
     return this.#config
   }
 
-  get #init(): WorkerInit {
+  #init(): WorkerInit {
     const { actions, deadLetters, state, logOptions } = this.#options
     const { positions, handover } = this
+    this.#takeOver()
     const kept = { positions: positions.all(), handover }
     return { pipeline: this.#config, actions, state, deadLetters, log: logOptions, ...kept }
   }
 
   /** Starts the worker and opens what the actions open. Rejects with the action's error. */
   async open(): Promise<void> {
-    const worker = new PipelineWorker(this.#init, (report) => this.#hear(report))
+    const worker = new PipelineWorker(this.#init(), (report) => this.#hear(report))
     this.#worker = worker
     this.#ended = worker.ended
     this.#state = 'opening'
@@ -166,7 +168,7 @@ export class PipelineThread {
     const worker = this.#worker
     if (worker === undefined) return ended
     const ready = worker.reported('ready').then(() => undefined)
-    worker.order({ type: 'go-on', init: this.#init })
+    worker.order({ type: 'go-on', init: this.#init() })
     return Promise.race([ready, ended])
   }
 
@@ -201,6 +203,17 @@ export class PipelineThread {
     const failing = this.#failing.map((label) => `the target of ${label} does not take events`)
     const all = trouble === undefined ? failing : [`its commits wait: ${trouble}`, ...failing]
     return all.map((problem) => `pipeline ${this.config.name}: ${problem}`)
+  }
+
+  /** For inputs without a state file; the others are told about when that is opened. */
+  #takeOver(): void {
+    const { actions } = this.#config
+    const takeover = takeOver(actions, this.positions.last, this.positions.saved())
+    this.positions.take(takeover)
+    const inFiles = new Set(
+      actions.flatMap(({ params }, place) => (params.db_path === undefined ? [] : [actionKey(actions, place)])),
+    )
+    if (this.#options.state.folder === undefined) tellTakeover(takeover, this.#log, (key) => !inFiles.has(key))
   }
 
   #isLeaving(): boolean {

@@ -2,15 +2,39 @@
 import { createHash } from 'node:crypto'
 import type { Json } from './action.ts'
 import type { ActionConfig } from './config/types.ts'
+import type { KnownAction, Takeover } from './takeover.ts'
 
 /** By the input's name in the pipeline, then by the input's own keys. */
 export type Positions = ReadonlyMap<string, ReadonlyMap<string, Json>>
 
 export class PositionStore {
   readonly #inputs = new Map<string, Map<string, Json>>()
+  readonly #places = new Map<string, string>()
+  #last: readonly KnownAction[] = []
 
   all(): Positions {
     return this.#inputs
+  }
+
+  /** The inputs and outputs of the configuration that was last made for these positions. */
+  get last(): readonly KnownAction[] {
+    return this.#last
+  }
+
+  /** The inputs that have positions, with their places, as far as they are known. */
+  saved(): ReadonlyMap<string, string> {
+    const known = [...this.#inputs].filter(([, positions]) => positions.size > 0)
+    return new Map(known.map(([input]) => [input, this.#places.get(input) ?? '']))
+  }
+
+  /** Gives to each input what it goes on from. */
+  take({ listed, adopted }: Takeover): void {
+    for (const { from, to } of adopted) {
+      this.#inputs.set(to, this.#inputs.get(from) ?? new Map<string, Json>())
+      this.#inputs.delete(from)
+    }
+    this.#last = listed
+    for (const { key, place } of listed) this.#places.set(key, place)
   }
 
   /** Takes over what one input has committed; null forgets a key. */
@@ -54,48 +78,22 @@ export function actionKey(actions: readonly ActionConfig[], place: number): stri
   return ordinal === 1 ? `${stem}@${hash}` : `${stem}@${hash}/${ordinal}`
 }
 
-/**
- * Which of the `known` keys an action takes over, by its own: where one input or output of a name is new and one is
- * missing, its parameters have changed, and it goes on where it was. Of more than one of a name it cannot be known.
- */
-export function adoptions(actions: readonly ActionConfig[], known: ReadonlySet<string>): Map<string, string> {
-  const keys = actions.map((_, place) => actionKey(actions, place))
-  const adopted = new Map<string, string>()
-  for (const stem of new Set(actions.filter(isByPlace).map(stemOf))) {
-    const mine = keys.filter((_, place) => stemOf(actions[place]) === stem)
-    let missing = [...known].filter((key) => isOfStem(key, stem) && !keys.includes(key))
-    // Until the first version they went by their order.
-    for (const [index, key] of mine.entries()) {
-      const old = `${stem}${index + 1}`
-      if (!known.has(key) && missing.includes(old)) adopted.set(old, key)
-    }
-    missing = missing.filter((key) => !adopted.has(key))
-    const fresh = mine.filter((key) => !known.has(key) && ![...adopted.values()].includes(key))
-    const [from] = missing
-    const [to] = fresh
-    if (from !== undefined && to !== undefined && missing.length === 1 && fresh.length === 1) adopted.set(from, to)
-  }
-  return adopted
+/** What to say of events that wait for an action that the pipeline has no more. `place` is empty when it is not known. */
+export function orphaned(action: string, place: string): string {
+  const isByPlace = /\/@[\w-]+(?:\/\d+)?$/.test(action)
+  const name = isByPlace ? 'name and place' : 'name and label'
+  const back = action === deadLettersKey ? 'set dead_letters again' : `give an output this ${name} again`
+  const who = place === '' ? action : `${action} (${place})`
+  return `wait for ${who}, which the pipeline does not have any more: ${back}, or take them out with \`feedoo state export\``
 }
 
-/** What is known in memory, by the keys of a configuration that may have changed. */
-export function adoptPositions(actions: readonly ActionConfig[], positions: Positions): Positions {
-  const adopted = adoptions(actions, new Set(positions.keys()))
-  return new Map([...positions].map(([key, value]) => [adopted.get(key) ?? key, value]))
-}
-
-/** What to say of events that wait for an action that the pipeline has no more. */
-export function orphaned(action: string): string {
-  const back = action === deadLettersKey ? 'set dead_letters again' : 'give an output this name and label again'
-  return `wait for ${action}, which the pipeline does not have any more: ${back}, or take them out with \`feedoo state export\``
-}
-
-function stemOf(action: ActionConfig | undefined): string {
+/** What the keys of all actions of one name and label begin with. */
+export function stemOf(action: ActionConfig | undefined): string {
   return `${action?.name}/${action?.label}/`
 }
 
 /** A label may hold anything: what follows the stem must be what `actionKey` puts there. */
-function isOfStem(key: string, stem: string): boolean {
+export function isOfStem(key: string, stem: string): boolean {
   return key.startsWith(stem) && /^(?:\d+|@[\w-]+(?:\/\d+)?)$/.test(key.slice(stem.length))
 }
 

@@ -208,8 +208,8 @@ export class Safekeeping {
   #tellOrphans(): void {
     const { state, log } = this.#options
     const mine = new Set(this.#allBuffered().map(({ action }) => action))
-    for (const { action, events } of state?.waiting() ?? []) {
-      if (!mine.has(action)) log.warn({ action, events }, `${events} events in the state ${orphaned(action)}`)
+    for (const { action, events, place = '' } of state?.waiting() ?? []) {
+      if (!mine.has(action)) log.warn({ action, events }, `${events} events in the state ${orphaned(action, place)}`)
     }
   }
 

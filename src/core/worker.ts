@@ -9,7 +9,7 @@ import type { Handover } from './handover.ts'
 import { createLogger, type LogOptions } from './log.ts'
 import { noStats, type PipelineStats } from './metrics.ts'
 import { Pipeline, type PipelineOptions, type Remains } from './pipeline.ts'
-import { adoptPositions, type Positions } from './positions.ts'
+import type { Positions } from './positions.ts'
 import { loadActions } from './registry.ts'
 import { openState, type StateOptions } from './state/file-state.ts'
 
@@ -130,7 +130,7 @@ async function openPipeline(
   { report, signal, ...options }: OpenOptions,
 ): Promise<Pipeline> {
   const { clock, log } = options
-  const positions = adoptPositions(init.pipeline.actions, init.positions)
+  const { positions } = init
   const state = await openState(init.pipeline, init.state, log.child({ pipeline: init.pipeline.name }), clock)
   try {
     const pipeline = new Pipeline(init.pipeline, {

@@ -6,10 +6,15 @@ import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { type StateCommand, stateCommand } from '../../src/cli/state.ts'
 import type { Position } from '../../src/core/action.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { actionKey } from '../../src/core/positions.ts'
+import { openState } from '../../src/core/state/file-state.ts'
 import type { StateChange } from '../../src/core/state/pipeline-state.ts'
 import { MsgpackWriter } from '../../src/protocol/msgpack-writer.ts'
+import { loadText } from '../core/config/helpers.ts'
 import { nothing, openFile } from '../core/state/opening.ts'
 import { Daemon, scratchFolder } from '../helpers/daemon.ts'
+import { actionConfig, silent } from '../helpers/run-pipeline.ts'
 
 const patience = { timeout: 15_000, interval: 20 }
 
@@ -103,7 +108,7 @@ describe('export', () => {
     expect(out).toContain('"record":{"n":18446744073709551616}}\n')
     expect(out).toContain('"record":{"__proto__":1},"metadata":{"id":"x"}}\n')
     expect(await exported(path)).toMatchObject([
-      { type: 'file', file: path, format: 2 },
+      { type: 'file', file: path, format: 3 },
       { type: 'pipeline', pipeline: 'p', commits: 4, configuration: 'c0ffee', last_commit: expect.any(Number) },
       { type: 'position', pipeline: 'p', action: 'in', key: 'file', value: 7 },
       { type: 'mark', pipeline: 'p', action: 'archive', key: '/x', value: { length: 5 } },
@@ -175,9 +180,9 @@ function change(path: string, sql: string): void {
 describe('check', () => {
   test('finds nothing wrong with a sound file', async () => {
     const path = await stateOf([at({ file: 7 }), rule(segment({ keys: [['eve', 1]] })), twoEvents])
-    expect(await run('check', { file: path })).toEqual({ code: 0, out: `${path}: ok, format 2\n`, err: '' })
+    expect(await run('check', { file: path })).toEqual({ code: 0, out: `${path}: ok, format 3\n`, err: '' })
     const { out } = await run('check', { file: path }, { json: true })
-    expect(JSON.parse(out)).toEqual({ file: path, ok: true, format: 2, problems: [] })
+    expect(JSON.parse(out)).toEqual({ file: path, ok: true, format: 3, problems: [] })
   })
 
   test.each(damages)('says what is wrong with %s', async (_, damage, problem) => {
@@ -256,7 +261,7 @@ pipelines:
     expect(await daemon.exit()).toBe(0)
     const { code, out } = await run('show', { config })
     expect(code).toBe(0)
-    expect(out.match(/^\S.*: format 2/gm)).toEqual([`${folder}/state/p.sqlite: format 2`, `${folder}/own: format 2`])
+    expect(out.match(/^\S.*: format 3/gm)).toEqual([`${folder}/state/p.sqlite: format 3`, `${folder}/own: format 3`])
     expect(out).toContain('(as it is now)')
     expect((await run('check', { config })).out).not.toContain('wait')
     expect(out).toContain('position of input_dummy/input_dummy/1: sent = 1')
@@ -378,13 +383,73 @@ pipelines: { p: [{ name: input_dummy, tag: t }, { name: output_forward, label: $
   await file.save({ ...nothing, buffers: [{ action: 'output_forward/one/1', add: [batch], done: [] }] })
   file.close()
   await writeFile(config, yaml('one'))
-  expect((await run('check', { config })).out).toBe(`${folder}/p.sqlite: ok, format 2\n`)
+  expect((await run('check', { config })).out).toBe(`${folder}/p.sqlite: ok, format 3\n`)
   await writeFile(config, yaml('two'))
   const { code, out } = await run('check', { config })
   expect(code).toBe(0)
-  expect(out).toMatch(/ok, format 2\n.*: p: 1 events wait for output_forward\/one\/1, which the pipeline does not have/)
+  expect(out).toMatch(/ok, format 3\n.*: p: 1 events wait for output_forward\/one\/1, which the pipeline does not have/)
   expect(JSON.parse((await run('check', { config }, { json: true })).out)).toMatchObject({
     ok: true,
     notes: [expect.any(String)],
   })
+})
+
+test('what is said of an output that is gone has its place, and so has what is shown, without secrets', async () => {
+  const folder = await scratchFolder()
+  const config = join(folder, 'feedoo.yaml')
+  const yaml = (...hosts: string[]) => `state_dir: ${folder}
+pipelines:
+  p:
+    - { name: input_dummy, tag: t }
+${hosts.map((host) => `    - { name: output_forward, host: ${host}, port: 1, shared_key: secret }\n`).join('')}`
+  const configure = async (text: string) => {
+    await writeFile(config, text)
+    const { config: read } = await loadText(text)
+    const pipeline = read?.pipelines[0]
+    if (pipeline === undefined) throw new Error('it is not read')
+    const options = { folder, fsync: 'commit' as const, instance: 'this', owner: undefined }
+    return { pipeline, state: await openState(pipeline, options, silent, systemClock) }
+  }
+  const { pipeline, state } = await configure(yaml('a'))
+  const action = actionKey(pipeline.actions, 1)
+  const batch = { seq: 1, name: 'id/x/1', events: 1, data: serialize([['t', 1, {}, undefined]]) }
+  await state?.save({ ...nothing, buffers: [{ action, add: [batch], done: [] }] })
+  state?.close()
+  expect((await run('show', { config })).out).toContain(`    place of ${action}: a:1\n`)
+  // Two that are new: neither takes over what waits.
+  await writeFile(config, yaml('b', 'c'))
+  const { out } = await run('check', { config })
+  expect(out).toContain(`1 events wait for ${action} (a:1), which the pipeline does not have any more: give an output`)
+  expect(out).toContain('this name and place again')
+  ;(await configure(yaml('b', 'c'))).state?.close()
+  expect((await run('show', { config })).out).toContain(`    place of ${action}: a:1 (no longer configured)\n`)
+  const rows = await exported(join(folder, 'p.sqlite'))
+  expect(rows.filter(({ type }) => type === 'action')).toContainEqual({
+    ...{ type: 'action', pipeline: 'p', action, place: 'a:1', match: '"*"', configured: false },
+  })
+  expect(JSON.stringify(rows)).not.toContain('secret')
+})
+
+test('check says of an output that moved what the next start does, also when all that an earlier one left is a number', async () => {
+  const folder = await scratchFolder()
+  const config = join(folder, 'feedoo.yaml')
+  const outputs = (...hosts: string[]) => hosts.map((host) => actionConfig({ name: 'output_forward', host }))
+  const options = { folder, fsync: 'commit' as const, instance: 'this', owner: undefined }
+  const open = (...hosts: string[]) =>
+    openState({ name: 'p', actions: outputs(...hosts) }, options, silent, systemClock)
+  const [gone = '', stays = ''] = outputs('gone', 'stays').map((output) => actionKey([output], 0))
+  const batch = { seq: 1, name: 'id/x/1', events: 1, data: serialize([['t', 1, {}, undefined]]) }
+  const first = await open('gone', 'stays')
+  await first?.save({ ...nothing, buffers: [gone, stays].map((action) => ({ action, add: [batch], done: [] })) })
+  await first?.save({ ...nothing, buffers: [{ action: gone, add: [], done: [1] }] })
+  first?.close()
+  ;(await open('stays'))?.close()
+  await writeFile(
+    config,
+    `state_dir: ${folder}\npipelines: { p: [{ name: input_dummy, tag: t }, { name: output_forward, host: moved }] }\n`,
+  )
+  expect((await run('check', { config })).out).toBe(`${folder}/p.sqlite: ok, format 3\n`)
+  const moved = await open('moved')
+  expect(moved?.waiting()).toMatchObject([{ action: expect.not.stringContaining(stays), events: 1, place: 'moved' }])
+  moved?.close()
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { actionKey, adoptions } from '../../src/core/positions.ts'
+import { actionKey } from '../../src/core/positions.ts'
 import { type ActionMap, actionConfig } from '../helpers/run-pipeline.ts'
 
 const file = (path: string, more: Record<string, unknown> = {}): ActionMap => ({
@@ -9,7 +9,7 @@ const file = (path: string, more: Record<string, unknown> = {}): ActionMap => ({
 const configs = (list: readonly ActionMap[]) => list.map(actionConfig)
 const keysOf = (list: readonly ActionMap[]) => list.map((_, place) => actionKey(configs(list), place))
 const [a, b, c] = [file('/a'), file('/b'), file('/c')]
-const [keyA = '', keyB = '', keyC = ''] = keysOf([a, b, c])
+const [keyA = '', keyB = ''] = keysOf([a, b])
 
 describe('an input or output without a label', () => {
   const cases: [string, ActionMap[]][] = [
@@ -21,7 +21,6 @@ describe('an input or output without a label', () => {
   test.each(cases)('keeps its name when it %s', (_, list) => {
     const keys = keysOf(list)
     expect(keys).toContain(keyA)
-    expect(adoptions(configs(list), new Set([keyA, keyB]))).toEqual(new Map())
   })
 
   test('has another name than its equal', () => {
@@ -45,24 +44,4 @@ test('rules, and all that have a label, go by it and by their order', () => {
     ...['input_file/x/1', 'input_file/x/2'],
     ...['filter_spike/filter_spike/1', 'filter_spike/filter_spike/2'],
   ])
-})
-
-const taken: [string, string[], ActionMap[], [string, string][]][] = [
-  ['the one that is missing', [keyA, keyB], [c, b], [[keyA, keyC]]],
-  ['nothing of two that are missing', [keyA, keyB], [c], []],
-  ['nothing when two are new', [keyA], [b, c], []],
-  [
-    'what went by its order',
-    ['input_file/input_file/1', 'input_file/input_file/2'],
-    [a, b],
-    [
-      ['input_file/input_file/1', keyA],
-      ['input_file/input_file/2', keyB],
-    ],
-  ],
-  ['nothing of another label, however that is named', ['input_file/x/1', 'input_file/input_file/y/1'], [a], []],
-  ['nothing of another action', ['output_archive/output_archive/@abc'], [a], []],
-]
-test.each(taken)('an input that is new takes over %s', (_, known, list, expected) => {
-  expect([...adoptions(configs(list), new Set(known))]).toEqual(expected)
 })

@@ -116,7 +116,7 @@ export function checkDatabase(database: Database.Database): string | undefined {
     const wrong = database.prepare(`SELECT 1 FROM ${table} WHERE NOT json_valid(json) LIMIT 1`).get()
     if (wrong !== undefined) return `the table ${table} is not as it was written`
   }
-  for (const table of ['meta', 'commits', 'last_batches']) database.prepare(`SELECT * FROM ${table}`)
+  for (const table of ['meta', 'commits', 'last_batches', 'actions']) database.prepare(`SELECT * FROM ${table}`)
   return undefined
 }
 

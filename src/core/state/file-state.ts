@@ -5,7 +5,8 @@ import type { Json, Marks, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { ActionConfig, Fsync, PipelineConfig } from '../config/types.ts'
 import type { Logger } from '../log.ts'
-import { actionKey, adoptions, type Positions } from '../positions.ts'
+import { actionKey, type Positions } from '../positions.ts'
+import { tellTakeover } from '../takeover.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { Owner } from './file-lock.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -84,10 +85,9 @@ export async function openState(
         `the state in ${older.path} was saved under another configuration of this pipeline; what still fits is taken over`,
       )
     }
-    const adopted = adoptions(actions, new Set(ordered.flatMap((file) => file.keys())))
-    for (const [from, to] of adopted) {
-      for (const file of ordered) file.rename(from, to)
-      log.info({ action: to, before: from }, 'the action has other parameters now: it goes on where it was')
+    // Each by what it holds itself: a kill between two of them must not part the one from the other.
+    for (const file of ordered) {
+      tellTakeover(file.takeOver(actions), log, (key) => (routes.get(key) ?? whole) === file)
     }
     return new FileState(ordered, routes, whole, clock)
   } catch (error) {
@@ -151,7 +151,7 @@ export class FileState implements PipelineState {
     return this.#whole?.batches(action) ?? []
   }
 
-  waiting(): readonly { action: string; events: number }[] {
+  waiting(): readonly { action: string; events: number; place?: string }[] {
     return this.#whole?.waiting() ?? []
   }
 

@@ -3,13 +3,24 @@ import { crc32 } from 'node:zlib'
 import type { Json } from '../action.ts'
 import { messageOf } from '../errors.ts'
 import { isDamage } from './examine.ts'
-import { actionsIn, failureOf, pipelinesIn, type Snapshot } from './inspect.ts'
+import { actionsIn, failureOf, knownActions, pipelinesIn, type Snapshot } from './inspect.ts'
 import { decodeBatch } from './inspect-batch.ts'
 import { entriesOf, SeenKeys, type SegmentEntry } from './inspect-segments.ts'
 
 /** One thing that is saved. `damage` stands for a row that cannot be read. */
 export type Row = { type: RowType; [field: string]: unknown }
-type RowType = 'file' | 'pipeline' | 'clock' | 'position' | 'mark' | 'key' | 'memory' | 'buffer' | 'event' | 'damage'
+type RowType =
+  | 'file'
+  | 'pipeline'
+  | 'action'
+  | 'clock'
+  | 'position'
+  | 'mark'
+  | 'key'
+  | 'memory'
+  | 'buffer'
+  | 'event'
+  | 'damage'
 
 interface Saved {
   seq: number
@@ -55,6 +66,9 @@ function* rowsOfPipeline(snapshot: Snapshot, pipeline: string): Generator<Row> {
   )
   const { seq = 0, time = null, configuration = null } = commit.get(pipeline) ?? {}
   yield { type: 'pipeline', pipeline, commits: seq, last_commit: time, configuration }
+  for (const { key, place, match, configured } of knownActions(snapshot, pipeline)) {
+    yield { type: 'action', pipeline, action: key, place, match, configured: configured === 1 }
+  }
   yield* jsonRows(snapshot, pipeline, { type: 'clock', table: 'timelines', action: "''", key: 'name' })
   yield* jsonRows(snapshot, pipeline, { type: 'position', table: 'positions', action: 'input', key: 'key' })
   yield* jsonRows(snapshot, pipeline, { type: 'mark', table: 'marks', action: 'action', key: 'key' })

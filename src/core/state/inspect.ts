@@ -4,10 +4,11 @@ import type Database from 'better-sqlite3'
 import type { Json } from '../action.ts'
 import type { PipelineConfig } from '../config/types.ts'
 import { FeedooError, messageOf } from '../errors.ts'
-import { actionKey, adoptions, deadLettersKey } from '../positions.ts'
+import { actionKey, deadLettersKey } from '../positions.ts'
+import { type KnownAction, takeOver } from '../takeover.ts'
 import { headerDamage, isDamage } from './examine.ts'
 import { entriesOf, SeenKeys } from './inspect-segments.ts'
-import { formatOf, stateFormat } from './schema.ts'
+import { actionsSince, formatOf, savedActions, stateFormat } from './schema.ts'
 import { unavailable } from './state-failure.ts'
 
 /** Milliseconds that a reader waits for a writer that has just come or gone. */
@@ -89,6 +90,7 @@ export interface PipelineSummary {
   configuration: string | null
   /** Unix seconds, by the name of the clock. */
   clocks: Record<string, Json>
+  actions: ActionSummary[]
   positions: KeysSummary[]
   rules: RuleSummary[]
   buffers: BufferSummary[]
@@ -109,6 +111,15 @@ export interface RuleSummary {
   bytes: number
   /** By the rule's own sections; null when what it remembers has a form that only the action knows. */
   keys: Record<string, number> | null
+}
+
+/** An input or output of the configuration under which the file was last used, or one that has left something. */
+export interface ActionSummary {
+  action: string
+  /** Where it reads or writes. */
+  place: string
+  /** Whether that configuration had it. */
+  configured: boolean
 }
 
 export interface BufferSummary {
@@ -161,25 +172,45 @@ export function actionsIn({ database }: Snapshot, table: 'segments' | 'batches' 
   return database.prepare<[string], string>(sql).pluck().all(pipeline)
 }
 
-/** Events that wait for an action that the pipeline, as it is configured, has no more. Throws STATE_DAMAGED. */
+/**
+ * Events that wait for an action that the pipeline, as it is configured, has no more, and where that wrote, if it is known.
+ * Throws STATE_DAMAGED.
+ */
 export function orphansIn(
-  { path, database }: Snapshot,
+  snapshot: Snapshot,
   { name, actions }: PipelineConfig,
   hasDeadLetters: boolean,
-): BufferSummary[] {
+): (BufferSummary & { place: string })[] {
+  const { path, database } = snapshot
   try {
-    const names = ['SELECT input AS action FROM positions', 'SELECT action FROM marks', 'SELECT action FROM batches']
-    const known = names.flatMap((sql) =>
-      database.prepare<[string], string>(`${sql} WHERE pipeline = ?`).pluck().all(name),
-    )
+    const known = knownActions(snapshot, name)
+    const places = new Map(known.map(({ key, place }) => [key, place]))
+    const saved = database.prepare<[string], string>(savedActions).pluck().all(name)
     const mine = new Set(actions.map((_, place) => actionKey(actions, place)))
+    const last = known.filter(({ configured }) => configured === 1)
+    const { adopted } = takeOver(actions, last, new Map(saved.map((key) => [key, places.get(key) ?? ''])))
     // What the next start renames.
-    for (const before of adoptions(actions, new Set(known)).keys()) mine.add(before)
+    for (const { from, withEvents } of adopted) if (withEvents) mine.add(from)
     if (hasDeadLetters) mine.add(deadLettersKey)
-    return buffersOf(database, name).filter(({ action }) => !mine.has(action))
+    return buffersOf(database, name)
+      .filter(({ action }) => !mine.has(action))
+      .map((buffer) => ({ ...buffer, place: places.get(buffer.action) ?? '' }))
   } catch (error) {
     throw failureOf(path, error)
   }
+}
+
+/** The inputs and outputs that a file knows of a pipeline; none where it is of a format without them. */
+export function knownActions(
+  { database, format }: Snapshot,
+  pipeline: string,
+): (KnownAction & { configured: number })[] {
+  if (format < actionsSince) return []
+  return database
+    .prepare<[string], KnownAction & { configured: number }>(
+      'SELECT action AS key, place, tags AS match, configured FROM actions WHERE pipeline = ? ORDER BY action',
+    )
+    .all(pipeline)
 }
 
 function buffersOf(database: Database.Database, pipeline: string): BufferSummary[] {
@@ -209,6 +240,9 @@ function summaryOf(snapshot: Snapshot, pipeline: string): PipelineSummary {
     last_commit: commit?.time ?? null,
     configuration: commit?.configuration ?? null,
     clocks: Object.fromEntries(clocks.map(({ name, json }) => [name, JSON.parse(json) as Json])),
+    actions: knownActions(snapshot, pipeline).map(({ key, place, configured }) => ({
+      ...{ action: key, place, configured: configured === 1 },
+    })),
     positions: keysOf(database, 'positions', 'input', pipeline),
     rules: actionsIn(snapshot, 'segments', pipeline).map((action) => ruleOf(snapshot, pipeline, action)),
     buffers: buffersOf(database, pipeline),

@@ -55,8 +55,11 @@ export interface PipelineState {
   intend(action: string, marks: Position): void
   /** What is left in the buffer of an output, oldest first. */
   batches(action: string): readonly SavedBatch[]
-  /** How many events are left in the buffer of each action, also of those that the pipeline has no more. */
-  waiting(): readonly { action: string; events: number }[]
+  /**
+   * How many events are left in the buffer of each action, also of those that the pipeline has no more, and where that
+   * writes, if it is known.
+   */
+  waiting(): readonly { action: string; events: number; place?: string }[]
   /** The highest `seq` that a batch of an output ever had; 0 when there was none. */
   lastBatch(action: string): number
   timeline(name: TimelineName): TimelineState | undefined

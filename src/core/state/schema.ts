@@ -39,10 +39,41 @@ export const migrations: readonly string[] = [
   `ALTER TABLE batches ADD COLUMN name TEXT NOT NULL DEFAULT '';
    UPDATE batches
    SET name = (SELECT value FROM meta WHERE key = 'id') || '/' || pipeline || '/' || action || '/' || seq;`,
+  // The inputs and outputs of the last configuration, and those before of which something is saved. `tags` is JSON.
+  `CREATE TABLE actions (
+     pipeline TEXT NOT NULL, action TEXT NOT NULL, configured INTEGER NOT NULL, place TEXT NOT NULL, tags TEXT NOT NULL,
+     PRIMARY KEY (pipeline, action)
+   ) STRICT, WITHOUT ROWID;`,
 ]
+
+/** What is saved of inputs and outputs, and the column that says whose it is. */
+const namedTables = [
+  ['positions', 'input'],
+  ['marks', 'action'],
+  ['batches', 'action'],
+  ['last_batches', 'action'],
+] as const
+
+/** The inputs and outputs of a pipeline that something is saved of. */
+export const savedActions = `SELECT action FROM (${namedTables
+  .map(([table, column]) => `SELECT pipeline, ${column} AS action FROM ${table}`)
+  .join(' UNION ')}) WHERE pipeline = ?`
+
+/** Gives to one action of a pipeline what is saved of another, by whether it is a matter of events that wait for it. */
+export const renames = {
+  progress: namedTables.slice(0, 2).map(renameIn),
+  events: namedTables.slice(2).map(renameIn),
+}
+
+function renameIn([table, column]: (typeof namedTables)[number]): string {
+  return `UPDATE ${table} SET ${column} = ? WHERE pipeline = ? AND ${column} = ?`
+}
 
 /** The format that this version writes, and the newest that it reads; `user_version` in SQLite's words. */
 export const stateFormat = migrations.length
+
+/** The first format with the table `actions`. */
+export const actionsSince = 3
 
 export function formatOf(database: Database.Database): number {
   return Number(database.pragma('user_version', { simple: true }))

@@ -3,8 +3,10 @@ import { dirname } from 'node:path'
 import type Database from 'better-sqlite3'
 import type { Json, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
+import type { ActionConfig } from '../config/types.ts'
 import { FeedooError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { type KnownAction, type Takeover, takeOver } from '../takeover.ts'
 import type { TimelineState } from '../timeline.ts'
 import { prepareStateFile } from './examine.ts'
 import { lockFile, type Owner } from './file-lock.ts'
@@ -15,7 +17,7 @@ import { migrate } from './schema.ts'
 import { unavailable } from './state-failure.ts'
 import { prepareStatements, type Statements } from './statements.ts'
 import { WriteAheadLog } from './write-ahead-log.ts'
-import { type KnownMemory, writeChange, writeMarks } from './write-change.ts'
+import { type KnownMemory, writeChange, writeMarks, writeTakeover } from './write-change.ts'
 
 /** Milliseconds that a transaction waits, with the stream, for that of another pipeline. */
 const busyTimeout = 1000
@@ -172,7 +174,7 @@ export class StateFile {
   }
 
   /** How many events are left in the buffer of each action, also of those that the pipeline has no more. */
-  waiting(): { action: string; events: number }[] {
+  waiting(): { action: string; events: number; place: string }[] {
     return this.#sql.waiting.all(this.#options.pipeline)
   }
 
@@ -181,20 +183,21 @@ export class StateFile {
     return this.#sql.lastBatch.get(this.#options.pipeline, action) ?? 0
   }
 
-  /** What inputs and outputs the pipeline's rows belong to. */
-  keys(): string[] {
+  /** Gives to the inputs and outputs of a configuration what they go on from. Throws STATE_UNAVAILABLE. */
+  takeOver(actions: readonly ActionConfig[]): Takeover {
     const { pipeline } = this.#options
-    return this.#sql.keys.all(pipeline, pipeline, pipeline, pipeline)
-  }
-
-  /** Gives to one action what is saved of another. Throws STATE_UNAVAILABLE. */
-  rename(from: string, to: string): void {
-    const { pipeline } = this.#options
+    const last = this.#sql.configured.all(pipeline)
+    const saved = this.#sql.saved.all(pipeline, pipeline)
+    const takeover = takeOver(actions, last, new Map(saved.map(({ action, place }) => [action, place])))
+    const { listed, adopted } = takeover
+    // A start must not need room on the disk that it can do without.
+    if (adopted.length === 0 && isSameList(listed, last)) return takeover
     try {
-      this.#database.transaction(() => this.#sql.rename.map((sql) => sql.run(to, pipeline, from))).immediate()
+      this.#database.transaction(() => writeTakeover(this.#sql, pipeline, takeover)).immediate()
     } catch (error) {
       throw unavailable('write', this.path, error)
     }
+    return takeover
   }
 
   /** The inputs that have positions. */
@@ -271,6 +274,13 @@ export class StateFile {
     if (this.#trouble !== undefined) log.info(`${this.path} can be written again`)
     this.#trouble = undefined
   }
+}
+
+function isSameList(a: readonly KnownAction[], b: readonly KnownAction[]): boolean {
+  const [one, other] = [a, b].map((list) =>
+    JSON.stringify(list.map(({ key, place, match }) => [key, place, match]).sort()),
+  )
+  return one === other
 }
 
 function toMap(rows: readonly { key: string; json: string }[]): Map<string, Json> {

@@ -1,8 +1,12 @@
 // The SQL of a state file, prepared once. Every row belongs to a pipeline, which is the first parameter everywhere.
 import type Database from 'better-sqlite3'
+import type { KnownAction } from '../takeover.ts'
 import type { SavedBatch } from './pipeline-state.ts'
+import { renames, savedActions } from './schema.ts'
 
 type Statement<Parameters extends unknown[], Row = unknown> = Database.Statement<[pipeline: string, ...Parameters], Row>
+
+type Rename = Database.Statement<[to: string, pipeline: string, from: string]>
 
 export interface Statements {
   id: Database.Statement<[], string>
@@ -13,11 +17,16 @@ export interface Statements {
   marked: Statement<[], string>
   marksOfOthers: Statement<[], { key: string; json: string }>
   batches: Statement<[action: string], SavedBatch>
-  waiting: Statement<[], { action: string; events: number }>
+  waiting: Statement<[], { action: string; events: number; place: string }>
   lastBatch: Statement<[action: string], number>
   inputs: Statement<[], string>
-  keys: Database.Statement<[pipeline: string, again: string, andAgain: string, atLast: string], string>
-  rename: Database.Statement<[to: string, pipeline: string, from: string]>[]
+  saved: Statement<[again: string], { action: string; place: string }>
+  configured: Statement<[], KnownAction>
+  renames: Rename[]
+  renamesOfEvents: Rename[]
+  unconfigure: Statement<[]>
+  setAction: Statement<[key: string, place: string, match: string]>
+  forgetActions: Statement<[again: string]>
   positions: Statement<[input: string], { key: string; json: string }>
   timeline: Statement<[name: string], string>
   insertSegment: Statement<[action: string, seq: number, format: string, crc: number, data: Uint8Array]>
@@ -33,14 +42,6 @@ export interface Statements {
   configuration: Statement<[], string>
   count: Statement<[time: number, configuration: string]>
 }
-
-/** What is saved of inputs and outputs, and the column that says whose it is. */
-const namedTables = [
-  ['positions', 'input'],
-  ['marks', 'action'],
-  ['batches', 'action'],
-  ['last_batches', 'action'],
-] as const
 
 export function prepareStatements(database: Database.Database): Statements {
   return {
@@ -59,18 +60,29 @@ export function prepareStatements(database: Database.Database): Statements {
     batches: database.prepare(
       'SELECT seq, name, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq',
     ),
-    waiting: database.prepare('SELECT action, sum(events) AS events FROM batches WHERE pipeline = ? GROUP BY action'),
+    waiting: database.prepare(
+      `SELECT action, sum(events) AS events, coalesce(max(place), '') AS place
+       FROM batches LEFT JOIN actions USING (pipeline, action) WHERE pipeline = ? GROUP BY action`,
+    ),
     lastBatch: database
       .prepare<[string, string], number>('SELECT seq FROM last_batches WHERE pipeline = ? AND action = ?')
       .pluck(),
     inputs: database.prepare<[string], string>('SELECT DISTINCT input FROM positions WHERE pipeline = ?').pluck(),
-    keys: database
-      .prepare<[string, string, string, string], string>(
-        namedTables.map(([table, column]) => `SELECT ${column} FROM ${table} WHERE pipeline = ?`).join(' UNION '),
-      )
-      .pluck(),
-    rename: namedTables.map(([table, column]) =>
-      database.prepare(`UPDATE ${table} SET ${column} = ? WHERE pipeline = ? AND ${column} = ?`),
+    saved: database.prepare(
+      `SELECT s.action, coalesce(a.place, '') AS place
+       FROM (${savedActions}) AS s LEFT JOIN actions AS a ON a.pipeline = ? AND a.action = s.action`,
+    ),
+    configured: database.prepare(
+      'SELECT action AS key, place, tags AS match FROM actions WHERE pipeline = ? AND configured ORDER BY action',
+    ),
+    renames: renames.progress.map((sql) => database.prepare(sql)),
+    renamesOfEvents: renames.events.map((sql) => database.prepare(sql)),
+    unconfigure: database.prepare('UPDATE actions SET configured = 0 WHERE pipeline = ?'),
+    setAction: database.prepare(
+      'INSERT OR REPLACE INTO actions (pipeline, action, configured, place, tags) VALUES (?, ?, 1, ?, ?)',
+    ),
+    forgetActions: database.prepare(
+      `DELETE FROM actions WHERE pipeline = ? AND NOT configured AND action NOT IN (${savedActions})`,
     ),
     positions: database.prepare('SELECT key, json FROM positions WHERE pipeline = ? AND input = ?'),
     timeline: database

@@ -1,6 +1,7 @@
 // What a commit changed, as rows of a state file. To be called in a transaction.
 import { crc32 } from 'node:zlib'
 import type { Position } from '../action.ts'
+import type { Takeover } from '../takeover.ts'
 import type { StateChange } from './pipeline-state.ts'
 import type { Statements } from './statements.ts'
 
@@ -62,4 +63,16 @@ export function writeMarks(sql: Statements, pipeline: string, action: string, ma
     if (mark === null) sql.deleteMark.run(pipeline, action, key)
     else sql.setMark.run(pipeline, action, key, JSON.stringify(mark))
   }
+}
+
+/** Gives to inputs and outputs what they go on from, and notes which there are now. */
+export function writeTakeover(sql: Statements, pipeline: string, { listed, adopted }: Takeover): void {
+  for (const { from, to, withEvents } of adopted) {
+    for (const rename of sql.renames) rename.run(to, pipeline, from)
+    if (withEvents) for (const rename of sql.renamesOfEvents) rename.run(to, pipeline, from)
+  }
+  sql.unconfigure.run(pipeline)
+  for (const { key, place, match } of listed) sql.setAction.run(pipeline, key, place, match)
+  // Of the others it is of use only where they have left something.
+  sql.forgetActions.run(pipeline, pipeline)
 }

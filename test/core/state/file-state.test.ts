@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { VirtualClock } from '../../../src/core/clock.ts'
 import type { PipelineConfig } from '../../../src/core/config/types.ts'
@@ -7,6 +8,7 @@ import { actionKey } from '../../../src/core/positions.ts'
 import { type FileState, openState, type StateOptions, stateFileName } from '../../../src/core/state/file-state.ts'
 import type { StateChange } from '../../../src/core/state/pipeline-state.ts'
 import { scratchFolder } from '../../helpers/daemon.ts'
+import { recordingLog } from '../../helpers/recording-log.ts'
 import { type ActionMap, actionConfig, silent } from '../../helpers/run-pipeline.ts'
 import { nothing, openFile } from './opening.ts'
 
@@ -265,5 +267,64 @@ test('an action without a label goes on where it was when another is put before 
   const ofOut = ['batch', 7, 'mark']
   expect(await found([file('/c'), a, b, forward('two'), out])).toEqual([[], ['at 0'], ['at 1'], [], ofOut])
   expect(await found([b, out])).toEqual([['at 1'], ofOut])
+  // It was removed before: the one that comes is another.
+  expect(await found([file('/moved'), b, out])).toEqual([[], ['at 1'], ofOut])
+  await found([a, b, out])
   expect(await found([file('/moved'), b, forward('new')])).toEqual([['at 0'], ['at 1'], ofOut])
+})
+
+test('events that wait for an output do not go to one that takes other tags', async () => {
+  const folder = await scratchFolder()
+  const { log, lines } = recordingLog()
+  const openFor = async (host: string, match: string) => {
+    const config = { name: 'p', actions: [{ name: 'output_forward', host, match }].map(actionConfig) }
+    const state = await openState(config, { ...options, folder }, log, new VirtualClock(100))
+    return { state, key: actionKey(config.actions, 0) }
+  }
+  const first = await openFor('one', 'secret')
+  const batch = { seq: 7, name: 'batch', events: 1, data: Buffer.from('x') }
+  await first.state?.save({
+    ...{ ...nothing, buffers: [{ action: first.key, add: [batch], done: [] }] },
+    marks: new Map([[first.key, { mark: 1 }]]),
+  })
+  first.state?.close()
+  const other = await openFor('two', 'public')
+  expect(other.state?.batches(other.key)).toEqual([])
+  expect(other.state?.lastBatch(other.key)).toBe(0)
+  expect(other.state?.marks(other.key)).toEqual(new Map([['mark', 1]]))
+  expect(other.state?.waiting()).toEqual([{ action: first.key, events: 1, place: 'one' }])
+  other.state?.close()
+  // Nor later, to one that takes the same.
+  const third = await openFor('three', 'secret')
+  expect(third.state?.batches(third.key)).toEqual([])
+  third.state?.close()
+  const back = await openFor('one', 'secret')
+  expect(back.state?.batches(back.key)).toEqual([batch])
+  back.state?.close()
+  const told = lines.filter(({ msg }) => /goes on|begins afresh/.test(String(msg)))
+  expect(told.map(({ level, action, before }) => [level, action, before])).toEqual([
+    ['info', other.key, first.key],
+    ['info', third.key, other.key],
+  ])
+})
+
+test('in a file that does not say what was configured last, nothing is taken for missing, with a warning', async () => {
+  const folder = await scratchFolder()
+  const path = join(folder, 'p.sqlite')
+  const openFor = (where: string, log = silent) => {
+    const config = { name: 'p', actions: [{ name: 'input_file', path_pattern: where }].map(actionConfig) }
+    return openState(config, { ...options, folder }, log, new VirtualClock(100))
+  }
+  const key = actionKey([actionConfig({ name: 'input_file', path_pattern: '/a' })], 0)
+  const first = await openFor('/a')
+  await first?.save({ ...nothing, positions: new Map([[key, new Map([['at', 1]])]]) })
+  first?.close()
+  const database = new Database(path)
+  database.exec('DROP TABLE actions; PRAGMA user_version = 2')
+  database.close()
+  const { log, lines } = recordingLog()
+  const second = await openFor('/b', log)
+  expect((await second?.positions(new Map()))?.get(key)).toEqual(new Map([['at', 1]]))
+  second?.close()
+  expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([{ saved: [key] }])
 })
