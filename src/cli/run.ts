@@ -76,7 +76,7 @@ export async function run(options: RunOptions): Promise<number> {
   control?.close()
   await http?.close()
   const totals = await supervisor.totals()
-  summarize(totals, (performance.now() - began) / 1000, log)
+  summarize(totals, errors.length, (performance.now() - began) / 1000, log)
   const isComplete = wasStopped() || (totals.deadLetters === 0 && totals.unread === 0)
   return errors.length === 0 && isComplete ? 0 : 1
 }
@@ -145,7 +145,10 @@ function sourceOf(supervisor: Supervisor) {
   return { share: () => supervisor.progress(), events: async () => (await supervisor.totals()).events }
 }
 
-function summarize({ events, errors, deadLetters, unread, outputs }: Totals, seconds: number, log: Logger): void {
+/** `failures`: pipelines that an error has ended; the totals do not count these errors. */
+function summarize(totals: Totals, failures: number, seconds: number, log: Logger): void {
+  const { events, deadLetters, unread, outputs } = totals
+  const errors = totals.errors + failures
   const rate = Math.round(events / Math.max(seconds, 0.001))
   const data = {
     events,
@@ -162,7 +165,7 @@ function summarize({ events, errors, deadLetters, unread, outputs }: Totals, sec
     `${plural(errors, 'error')}, ${plural(deadLetters, 'dead letter')}`,
   ]
   if (unread > 0) texts.push(`${plural(unread, 'table or row', 'tables or rows')} could not be read`)
-  log.info(data, `done: ${texts.join('; ')}`)
+  log.info(data, `${failures > 0 ? 'failed' : 'done'}: ${texts.join('; ')}`)
 }
 
 function plural(count: number, one: string, many = `${one}s`): string {

@@ -118,6 +118,10 @@ describe('a job that could not', () => {
     expect(await daemon.exit()).toBe(1)
     lock.close()
     expect(daemon.stderr).toMatch(/locked by another process; given up after 0\.7 s/)
+    expect(daemon.logs().at(-1)).toMatchObject({
+      errors: 1,
+      msg: expect.stringMatching(/^failed: .*; 1 error, 0 dead/),
+    })
   })
 
   test('reach its server in time ends with 1, in a sentence', async () => {
