@@ -35,7 +35,8 @@ as \`late_rows\` and logged, if feedoo runs when they come, and their rowid is h
 **remove.** Rows are deleted when they are safe in their outputs; rows that came late stand behind what was deleted, are
 read then, and deleted too. A row is deleted only if it holds what was read: one that was changed in between, or that took
 the place of another, in the same file or a new one of its name, stays and is read. What was safe and not deleted yet when
-feedoo was killed is deleted when it starts again, given that positions are stored. An empty table is dropped. A row that
+feedoo was killed is deleted when it starts again, in the same way, given that positions are stored. Columns that a table
+gets while rows wait are not looked at; when one is renamed or dropped, these rows stay and are read again. An empty table is dropped. A row that
 an output or a filter rejects is deleted as well: \`dead_letters\` at the top of the configuration keeps it, and a check
 warns without it. Without \`remove\` the file is opened for reading only.
 

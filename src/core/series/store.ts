@@ -11,7 +11,7 @@ export type Cursor = Json
 
 /**
  * Rows that were read one after another, as a position says it: enough to remove these and no others after a
- * restart. Only the store looks into it; its size does not grow with the number of rows.
+ * restart. Only the store looks into it; it takes some eight characters a row.
  */
 export type Span = Json
 
@@ -20,8 +20,8 @@ export type Span = Json
  * (the reader says so once, and calls again until it answers), not `retriable` when calling again is of no use.
  */
 export interface SeriesStore {
-  /** The names of the tables there are now. */
-  tables(): Promise<readonly string[]>
+  /** The names of the tables there are now. Undefined when the database is not there: its tables may yet come back with it. */
+  tables(): Promise<readonly string[] | undefined>
   /** Looks at a table. Undefined when it is gone meanwhile. */
   table(name: string): Promise<SeriesTable | Unreadable | undefined>
   /**
@@ -56,8 +56,8 @@ export interface SeriesTable {
   /** Rows whose time field holds no finite number: they are never read. */
   timeless(): Promise<number>
   /**
-   * Removes what is left of a span that an earlier run has read, and nothing that was inserted since. What cannot be
-   * told apart stays, to be read again.
+   * Removes what is left of a span that an earlier run has read, and nothing that was inserted or changed since. What
+   * cannot be told apart stays, to be read again.
    */
   removeSpan(span: Span): Promise<void>
   /** Drops the table if it has no rows at all. False when it has, or is gone. */

@@ -1,4 +1,4 @@
-// Rows that were read and are to be removed: by their keys while we run, by a span of a few numbers after a restart.
+// Rows that were read and are to be removed: by their keys while we run, by a span after a restart.
 import { hash } from 'node:crypto'
 import type { Json } from '../action.ts'
 import type { Layout } from './series-layout.ts'
@@ -10,33 +10,44 @@ const maxRanges = 64
 export type RowidRange = readonly [first: number | bigint, last: number | bigint]
 
 /**
- * Rows in the order of reading, first and last included, and how many they are. When they were read there were no
- * others between the two. `ids` are their rowids: a row that is inserted later has another one, as a rule a higher one.
+ * Rows in the order of reading, first and last included, between which there were no others when they were read. `ids` are
+ * their rowids: a row that is inserted later has another one, as a rule a higher one.
  */
 export interface SqliteSpan {
   first: readonly SqlValue[]
   last: readonly SqlValue[]
-  rows: number
   ids: readonly RowidRange[] | undefined
-  /** Of all the values in the rows: SQLite may give the rowid of a removed row to a new one. */
-  digest: string
+  /** How many columns a row had. */
+  columns: number
+  /** Of each row: one of them may be changed, and SQLite may give the rowid of a removed row to a new one. */
+  digests: ReadonlySet<string>
 }
 
-/** Of all values of a row, its place among them. */
-export function rowDigest(row: Row): string {
-  // Most rows are JSON as they are.
-  return hash('sha1', JSON.stringify(row.some(needsEncoding) ? row.map(encodeValue) : row), 'base64url')
+/** Characters of a digest in Base64, which are 6 bytes: enough to tell a row from others, and from what became of it. */
+const digestLength = 8
+
+/**
+ * What gives the digest of a row: of its place, and of its first `columns` values with their names. Columns that a table
+ * gets later stand behind these.
+ */
+export function rowDigest({ key, columns }: Layout, count = columns.length): (row: Row) => string {
+  const names = digestOf(JSON.stringify(columns.slice(0, count)))
+  const end = 1 + key.length + count
+  return (whole) => {
+    const row = whole.length > end ? whole.slice(0, end) : whole
+    // Most rows are JSON as they are.
+    return digestOf(names + JSON.stringify(row.some(needsEncoding) ? row.map(encodeValue) : row))
+  }
 }
 
-/** Of rows in any order. */
-export function digestOf(rowDigests: readonly string[]): string {
-  return hash('sha1', [...rowDigests].sort().join('\n'), 'base64url')
+function digestOf(text: string): string {
+  return hash('sha1', text, 'base64url').slice(0, digestLength)
 }
 
 /** The span of rows that were read one after another, and have these digests. Each row begins with its time and its key. */
-export function spanOf(rows: readonly Row[], digests: readonly string[], { byRowid, key }: Layout): Json {
+export function spanOf(rows: readonly Row[], digests: readonly string[], { byRowid, key, columns }: Layout): Json {
   const place = (row: Row | undefined) => (row ?? []).slice(0, 1 + key.length).map(encodeValue)
-  const span = { first: place(rows[0]), last: place(rows.at(-1)), rows: rows.length, digest: digestOf(digests) }
+  const span = { first: place(rows[0]), last: place(rows.at(-1)), columns: columns.length, digests: digests.join('') }
   if (!byRowid) return span
   const ranges = rangesOf(rows)
   const first = ranges[0]?.[0]
@@ -52,18 +63,18 @@ export function readSpan(json: Json): SqliteSpan {
     typeof json !== 'object' ||
     json === null ||
     Array.isArray(json) ||
-    typeof json.rows !== 'number' ||
-    typeof json.digest !== 'string'
+    typeof json.columns !== 'number' ||
+    typeof json.digests !== 'string'
   ) {
     throw new TypeError(`a span of rows to remove is unreadable: ${JSON.stringify(json)}`)
   }
-  const { first, last, rows, ids, digest } = json
+  const { first, last, columns, digests, ids } = json
   return {
     first: decodeValues(first),
     last: decodeValues(last),
-    rows,
-    digest,
     ids: Array.isArray(ids) ? ids.map(readRange) : undefined,
+    columns,
+    digests: new Set(digests.match(/.{8}/g)),
   }
 }
 

@@ -50,9 +50,8 @@ export interface Statements {
   /** The rows with these rowids, and their removal: ranges cost less than row after row. */
   rowsOfIds(ranges: readonly RowidRange[]): readonly Row[]
   removeIds(ranges: readonly RowidRange[]): void
-  /** The rows of a span, as many as it has, or one more. */
-  spanRows(span: SqliteSpan): readonly Row[]
-  removeSpan(span: SqliteSpan): void
+  /** The places of what a span may hold: of its rows that are there, and of those that came among them. */
+  spanPlaces(span: SqliteSpan): readonly Row[]
 }
 
 /** The distance of two floats below 2^63: no integer of SQLite is farther from the nearest one. */
@@ -196,13 +195,8 @@ export function statementsOf(db: Connection, table: string, layout: Layout): Sta
     removeIds(ranges) {
       for (const range of ranges) statement(`DELETE ${from} WHERE ${isAmongIds}`).run(...range)
     },
-    spanRows: (span) =>
-      spanParts(span).flatMap(({ where, values }) =>
-        read(`SELECT ${all} ${from} WHERE ${where} ORDER BY ${place} LIMIT ?`, ...values, span.rows + 1),
-      ),
-    removeSpan(span) {
-      for (const { where, values } of spanParts(span)) statement(`DELETE ${from} WHERE ${where}`).run(...values)
-    },
+    spanPlaces: (span) =>
+      spanParts(span).flatMap(({ where, values }) => read(`SELECT ${place} ${from} WHERE ${where}`, ...values)),
   }
 }
 

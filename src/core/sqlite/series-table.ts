@@ -7,9 +7,9 @@ import { type FileId, identityOf, isRemade } from './series-identity.ts'
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
 import { inSnapshot, schemaVersionOf } from './series-snapshot.ts'
-import { digestOf, readSpan, rowDigest } from './series-span.ts'
+import { readSpan } from './series-span.ts'
 import { type Bounds, boundsOf, type Statements, statementsOf } from './series-statements.ts'
-import { placeOf, SqliteTaken } from './series-taken.ts'
+import { placeOf, removeSpanIn, SqliteTaken } from './series-taken.ts'
 import { type BuildRecord, encodeValue, measure, type Row, recordBuilder, type SqlValue } from './series-values.ts'
 
 /** Bytes of a row while nothing is known of it. */
@@ -84,11 +84,8 @@ export class SqliteSeriesTable implements SeriesTable {
   /** The same in a transaction of the caller, who holds the lock. */
   removeSpanIn(db: Connection, file: FileId, json: Span): void {
     const span = readSpan(json)
-    const statements = this.#prepare(db, file)?.statements
-    // They are removed a span at a time, all or none: others than these very rows have been inserted since.
-    if (statements !== undefined && digestOf(statements.spanRows(span).map(rowDigest)) === span.digest) {
-      statements.removeSpan(span)
-    }
+    const ready = this.#prepare(db, file)
+    if (ready !== undefined) removeSpanIn(ready, span)
   }
 
   dropIfEmpty(): Promise<boolean> {

@@ -147,6 +147,12 @@ describe('removal', () => {
     ['that were changed', 'UPDATE t SET n = 90 WHERE n = 2', [90]],
     ['whose time was changed', 'UPDATE t SET ts = 5 WHERE n = 2', [2]],
     ['that came beside them', 'INSERT INTO t VALUES (1, 4)', [4]],
+    ['in a table with a new column', "ALTER TABLE t ADD COLUMN v DEFAULT 'x'; UPDATE t SET n = 90 WHERE n = 2", [90]],
+    [
+      'in a table with another column',
+      'ALTER TABLE t RENAME COLUMN n TO m; ALTER TABLE t ADD COLUMN n',
+      [null, null, null],
+    ],
     ['of a table made anew', 'DROP TABLE t; CREATE TABLE t (ts, m, n); INSERT INTO t VALUES (1, 1, 1)', [1]],
   ])('of rows that were read spares those %s meanwhile', async (_which, change, left) => {
     const database = testDatabase(`CREATE TABLE t (ts, n); ${rows}`)
