@@ -76,7 +76,9 @@ reported, and read on when it is back; the others are read meanwhile. A table ho
 of the kind that more rows have are read, and the other rows reported, as are rows without a time.
 
 **Away.** While the server is away the input waits: one line in the log when it goes, one when it is back. With \`once\` it
-waits \`wait_connection\` seconds, at the start and later: then the job ends with exit code 1.`,
+waits \`wait_connection\` seconds, at the start and later: then the job ends with exit code 1. It ends so at once when the
+database does not exist. Otherwise the input waits for that, too, and the log tells; it also tells, at the start, when no
+table matches.`,
   params,
   examples: [
     {
@@ -105,7 +107,9 @@ waits \`wait_connection\` seconds, at the start and later: then the job ends wit
           database: databaseOf(it),
           timeKey: it.timestamp_index ?? it.time_key ?? 'timestamp',
           createIndex: it.create_index,
+          mustExist: it.once,
           wait: { clock, signal: run.signal },
+          log: context.log,
         })
         const longestAway = it.once ? it.wait_connection : undefined
         const options = { ...seriesReaderOptions(it), longestAway, startPatience: it.wait_connection }

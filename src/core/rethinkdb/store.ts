@@ -1,6 +1,8 @@
 // The tables of a RethinkDB database as time series, for the reader that input_sqlite and input_rethinkdb share.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { FeedooError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import type { Cursor, Range, SeriesPage, SeriesStore, SeriesTable, Span, Taken, Unreadable } from '../series/store.ts'
 import { decodeDocument } from './documents.ts'
 import { RethinkFailure } from './failure.ts'
@@ -23,8 +25,11 @@ export interface StoreOptions {
   timeKey: string
   /** Makes that index where it is missing. */
   createIndex: boolean
+  /** The database has to be there; or else it is waited for. */
+  mustExist: boolean
   /** How it waits for an index that is being built. */
   wait: WaitOptions
+  log: Pick<Logger, 'warn'>
 }
 
 /** A table, and what a feed wants of it beside. */
@@ -41,13 +46,26 @@ export interface RethinkStore extends SeriesStore {
 /** Times of the first and the last row, and the digests of the rows in Base64. */
 const spanSchema = z.tuple([z.number(), z.number(), z.string()])
 
-export function createRethinkStore({ pool, database, timeKey, createIndex, wait }: StoreOptions): RethinkStore {
+export function createRethinkStore(options: StoreOptions): RethinkStore {
+  const { pool, database, timeKey, createIndex, mustExist, wait, log } = options
   const withoutIndex = `it has no index ${timeKey}; create_index: true would make one`
   const whenReady = createWhenReady(pool, database)
+  let isMissing = false
   return {
-    tables: () => whenThere([], () => whenReady(() => pool.run((r) => r.db(database).tableList()))),
+    tables,
     table: (name) => whenThere(undefined, () => whenReady(() => look(name))),
     close: () => pool.close(),
+  }
+
+  async function tables(): Promise<readonly string[] | undefined> {
+    const names = await whenThere(undefined, () => whenReady(() => pool.run((r) => r.db(database).tableList())))
+    if (names === undefined) {
+      const message = `there is no database ${database}`
+      if (mustExist) throw new FeedooError('INPUT_UNREADABLE', message)
+      if (!isMissing) log.warn({ database }, `${message}; it is read when there is one`)
+    }
+    isMissing = names === undefined
+    return names
   }
 
   async function look(name: string): Promise<RethinkTable | Unreadable> {

@@ -15,6 +15,7 @@ export interface ReaderTablesOptions {
   store: SeriesStore
   matches(table: string): boolean
   tagOf(table: string): string
+  once: boolean
   context: Pick<ActionContext, 'log' | 'count'>
   emit: InputRun['emit']
   insist: Insist
@@ -28,6 +29,8 @@ export class ReaderTables {
   readonly #lanes = new Map<string, Lane>()
   /** Tables that were spoken of in the log. */
   readonly #told = new Set<string>()
+  /** The tables of the database were looked at. */
+  #looked = false
 
   constructor(options: ReaderTablesOptions, places: Map<string, Place>) {
     this.#options = options
@@ -40,8 +43,14 @@ export class ReaderTables {
 
   /** Looks for new tables, and for those that are gone. Returns the new ones. */
   async look(): Promise<Lane[]> {
-    const { store, matches, insist, report } = this.#options
-    const names = new Set((await insist(() => store.tables())).filter(matches))
+    const { store, matches, insist, report, once, context } = this.#options
+    const all = await insist(() => store.tables())
+    if (all === undefined) return []
+    const names = new Set(all.filter(matches))
+    if (names.size === 0 && !this.#looked) {
+      context.log[once ? 'warn' : 'info']({ tables: all.length }, 'no table of the database matches')
+    }
+    this.#looked = true
     for (const [name, lane] of this.#lanes) {
       if (!names.has(name) && lane.page === undefined && !lane.sent) this.#lanes.delete(name)
     }

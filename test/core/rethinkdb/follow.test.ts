@@ -6,6 +6,7 @@ import { Rows } from '../../../src/core/rethinkdb/rows.ts'
 import { createRethinkStore, type RethinkStore } from '../../../src/core/rethinkdb/store.ts'
 import { recordingLog } from '../../helpers/recording-log.ts'
 import { realServer, realUrl } from '../../helpers/rethinkdb.ts'
+import { silent } from '../../helpers/run-pipeline.ts'
 
 /** With a queue that is soon full. */
 class FewRows extends Rows {
@@ -27,7 +28,15 @@ it.skipIf(realUrl === undefined)('a feed from which the server skips changes say
   await pool.run((r) => r.db(database).tableCreate('log'))
   const { signal } = new AbortController()
   const wait = { clock: systemClock, signal }
-  const made = createRethinkStore({ pool, database, timeKey: 'ts', createIndex: true, wait })
+  const made = createRethinkStore({
+    pool,
+    database,
+    timeKey: 'ts',
+    createIndex: true,
+    mustExist: true,
+    wait,
+    log: silent,
+  })
   const store: RethinkStore = {
     ...made,
     async table(name) {

@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { RethinkPool } from '../../../src/core/rethinkdb/pool.ts'
 import { createRethinkStore } from '../../../src/core/rethinkdb/store.ts'
 import { servers } from '../../helpers/rethinkdb.ts'
+import { silent } from '../../helpers/run-pipeline.ts'
 
 /** Does something before each query. */
 class Disturbed extends RethinkPool {
@@ -43,7 +44,15 @@ describe.each(servers.map((server) => ({ ...server })))('the store with $title',
     await r.db(database).table('log').indexWait('ts').run(connection)
     await r.db(database).table('log').insert(docs).run(connection)
     const wait = { clock: systemClock, signal: new AbortController().signal }
-    const store = createRethinkStore({ pool, database, timeKey: 'ts', createIndex: false, wait })
+    const store = createRethinkStore({
+      pool,
+      database,
+      timeKey: 'ts',
+      createIndex: false,
+      mustExist: true,
+      wait,
+      log: silent,
+    })
     const table = await store.table('log')
     if (table === undefined || 'problem' in table) throw new Error('the table cannot be read')
     return { table, pool, connection, rows: r.db(database).table('log') }
