@@ -21,8 +21,10 @@ are bytes. Rows of the same time come in the order of their tables' names, and o
 that was read, saved with the commit that made it safe. A pipeline that is started again goes on from there: no row is
 lost and none is read twice. A table that appears later is read from its first row, or from the moment at which the input
 first ran with \`from: now\`. So is one that was dropped and made anew, which the log says: seen when it was gone at a
-look; and, when it was back by then or feedoo was down, if no row has the time of the last one read any more, and its rowid
-was not given out again yet, or to a row with an earlier time.
+look; and, when it was back by then or feedoo was down, if the file, the table's CREATE statement or its place in the file is
+another one, and no row is left that has the time of the last one read, or of eight others that were read. So a table that is
+made anew by the same statement, at the same place, is gone on with, and its older rows are not read; and one that was altered
+or vacuumed when all these rows had been deleted may be read a second time.
 
 **Equal times.** A row that comes later, but with the very time of the last one read, is read: its rowid is higher. In tables
 without a rowid a new key may be lower, so the keys of that last time are kept, up to 1000, beside the position. If that time

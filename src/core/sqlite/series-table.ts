@@ -3,7 +3,7 @@ import type { Json } from '../action.ts'
 import type { Range, SeriesPage, SeriesTable, Span } from '../series/store.ts'
 import { quoteIdentifier } from './identifiers.ts'
 import type { Connection } from './open.ts'
-import { type FileId, identityOf, isRemade } from './series-identity.ts'
+import { decodeIdentity, encodeIdentity, entryOf, type FileId, isRemade, withWitnesses } from './series-identity.ts'
 import { KeyRun } from './series-key-run.ts'
 import { type Layout, layoutOf } from './series-layout.ts'
 import { inSnapshot, schemaVersionOf } from './series-snapshot.ts'
@@ -27,9 +27,9 @@ interface Ready {
   statements: Statements
   build: BuildRecord
   run: KeyRun | undefined
-  identity: string
-  /** Another identity that turned out to be of this very table. */
-  known: Json | undefined
+  /** Its entry in the schema, and another one that turned out to be of this very table. */
+  entry: string
+  known: string | undefined
 }
 
 export class SqliteSeriesTable implements SeriesTable {
@@ -123,8 +123,8 @@ export class SqliteSeriesTable implements SeriesTable {
     if (layout === undefined || 'problem' in layout) return undefined
     const statements = statementsOf(db, this.name, layout)
     const build = recordBuilder(layout.columns, 1 + layout.key.length)
-    const identity = identityOf(file, schemaVersion)
-    this.#ready = { db, file, schemaVersion, layout, statements, build, run: undefined, identity, known: undefined }
+    const entry = entryOf(db, file, this.name)
+    this.#ready = { db, file, schemaVersion, layout, statements, build, run: undefined, entry, known: undefined }
     return this.#ready
   }
 
@@ -132,12 +132,14 @@ export class SqliteSeriesTable implements SeriesTable {
     const { layout, statements } = ready
     const remade = this.#isRemade(ready, asked)
     if (remade) this.#highest = undefined
+    const witnesses = remade ? [] : (decodeIdentity(asked.identity)?.witnesses ?? [])
     const bounds = boundsOf(remade ? { ...asked, after: undefined, seen: undefined } : asked)
     const most = Math.max(1, Math.min(limit, Math.floor(room / this.#rowBytes)))
     const goesOn = ready.run?.goesOn(bounds) === true
     if (!goesOn) {
       const missed = missedRows(statements, bounds, most)
-      if (missed.length > 0) return { ...this.#pageOf(missed, true, ready), cursor: () => asked.after ?? null }
+      if (missed.length > 0)
+        return { ...this.#pageOf(missed, true, ready, witnesses), cursor: () => asked.after ?? null }
     }
     const late = goesOn ? 0 : this.#countLate(ready, bounds)
     let rows: readonly Row[]
@@ -158,14 +160,14 @@ export class SqliteSeriesTable implements SeriesTable {
       }
     }
     return {
-      ...this.#pageOf(rows, more, ready),
+      ...this.#pageOf(rows, more, ready, witnesses),
       ...(late > 0 ? { late } : {}),
       ...(remade ? { remade: true as const } : {}),
     }
   }
 
-  #pageOf(rows: readonly Row[], more: boolean, ready: Ready): SeriesPage {
-    const { layout, build, identity } = ready
+  #pageOf(rows: readonly Row[], more: boolean, ready: Ready, before: readonly SqlValue[]): SeriesPage {
+    const { layout, build, entry } = ready
     const { bytes } = measure(rows)
     if (rows.length > 0) this.#rowBytes = Math.max(1, bytes / rows.length)
     return {
@@ -173,20 +175,20 @@ export class SqliteSeriesTable implements SeriesTable {
       records: rows.map(build),
       more,
       bytes,
-      identity,
+      identity: encodeIdentity({ entry, witnesses: withWitnesses(before, rows) }),
       ...(this.#removes ? this.#placesByRow(rows, ready) : placesByColumn(rows, layout)),
     }
   }
 
   #isRemade(ready: Ready, asked: Range): boolean {
-    const { identity, known, layout, statements } = ready
+    const { entry, known, layout, statements } = ready
     const { after } = boundsOf(asked)
     if (after === undefined) return false
     if (after.length !== 1 + layout.key.length) return true
-    if (asked.identity === undefined) return false
-    if (asked.identity === identity || asked.identity === known) return false
-    if (isRemade(statements, after, layout.byRowid)) return true
-    ready.known = asked.identity
+    const identity = decodeIdentity(asked.identity)
+    if (identity === undefined || identity.entry === entry || identity.entry === known) return false
+    if (isRemade(statements, after, identity, layout.byRowid)) return true
+    ready.known = identity.entry
     return false
   }
 
