@@ -139,10 +139,16 @@ class LetterReplay {
   /** Runs the pipeline for the letters of one action. Resolves when what became of them is safe. */
   async #send(entry: { target: Target; end: number }, end: number): Promise<void> {
     const { privileges, stateDir: folder, fsync, shutdownTimeout } = this.#config
+    const pipelines = this.#config.pipelines.map(({ name }) => name)
     const { pipeline, actions } = entry.target
     const log = this.#log.child({ pipeline: pipeline.name })
     const owner = privileges && futureOwner(privileges)
-    const state = await openState(pipeline, { folder, fsync, instance: this.#instance, owner }, log, systemClock)
+    const state = await openState(
+      pipeline,
+      { folder, fsync, pipelines, instance: this.#instance, owner },
+      log,
+      systemClock,
+    )
     if (state === undefined) log.warn('the pipeline keeps no state: make sure that no feedoo runs it meanwhile')
     const stop = new AbortController()
     const giveUp = new AbortController()

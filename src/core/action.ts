@@ -29,11 +29,14 @@ export interface OtherMarks {
    */
   here(key: string): readonly Json[]
   /**
-   * What those of other pipelines have now, whose state is in the same folder; undefined when there are none. Takes
-   * milliseconds. Throws STATE_UNAVAILABLE.
+   * What those of other pipelines have now, of the same configuration, or running, whose state is in the same folder;
+   * undefined when there are none. Takes milliseconds. Throws STATE_UNAVAILABLE.
    */
-  elsewhere(): ReadonlyMap<string, readonly Json[]> | undefined
+  elsewhere(): MarksElsewhere | undefined
 }
+
+/** By the outputs' own keys; `state` is the path of the state file that the mark is in. */
+export type MarksElsewhere = ReadonlyMap<string, readonly { mark: Json; state: string }[]>
 
 /** What the engine gives an input for the time it runs. */
 export interface InputRun {

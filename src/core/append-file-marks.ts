@@ -1,6 +1,6 @@
 // What the state knows of files that are appended to: how far each was written at a commit, and cutting it back to that.
 import { z } from 'zod'
-import type { Json, Marks, OtherMarks, Position } from './action.ts'
+import type { Json, Marks, MarksElsewhere, OtherMarks, Position } from './action.ts'
 import { cutFile } from './append-file.ts'
 import { FeedooError, messageOf } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -32,11 +32,11 @@ export function liveLength(mark: Json): number | undefined {
  * What becomes of marks when everything that is in the files is committed: null, but for those that keep another pipeline
  * from cutting it.
  */
-export function settle(marks: Marks, elsewhere: ReturnType<OtherMarks['elsewhere']>): Position {
+export function settle(marks: Marks, elsewhere: MarksElsewhere | undefined): Position {
   const settled: Position = {}
   for (const [key, saved] of marks) {
     const mark = readMark(key, saved)
-    const isCut = (elsewhere?.get(key) ?? []).some((other) => liveLength(other) !== undefined)
+    const isCut = (elsewhere?.get(key) ?? []).some((other) => liveLength(other.mark) !== undefined)
     settled[key] = isCut && mark !== undefined ? fileMarkOf(mark.path, mark.length, true) : null
   }
   return settled
@@ -48,7 +48,7 @@ export function settle(marks: Marks, elsewhere: ReturnType<OtherMarks['elsewhere
  * OUTPUT_UNAVAILABLE when a file cannot be cut.
  */
 export function cutToMarks(marks: Marks, others: OtherMarks, log: Logger | undefined): void {
-  let elsewhere: ReturnType<OtherMarks['elsewhere']>
+  let elsewhere: MarksElsewhere | undefined
   try {
     if (marks.size > 0) elsewhere = others.elsewhere()
   } catch (error) {
@@ -59,8 +59,12 @@ export function cutToMarks(marks: Marks, others: OtherMarks, log: Logger | undef
     const mark = readMark(key, saved)
     if (mark === undefined || mark.idle) continue
     const { path, file } = mark
-    if (elsewhere?.has(key)) {
-      log?.warn({ path }, 'not cut, because another pipeline writes to it too: what comes again is there twice')
+    const other = elsewhere?.get(key)?.[0]
+    if (other !== undefined) {
+      log?.warn(
+        { path, state: other.state },
+        'not cut, because another pipeline writes to it too: what comes again is there twice',
+      )
       continue
     }
     const length = Math.max(mark.length, ...others.here(key).map((other) => readMark(key, other)?.length ?? 0))

@@ -28,6 +28,8 @@ export interface ThreadOptions {
   actions: string[]
   deadLetters: string | undefined
   state: StateOptions
+  /** The names of all pipelines of the configuration. */
+  pipelines?: readonly string[]
   logOptions: LogOptions
   log: Logger
   clock: Clock
@@ -78,7 +80,8 @@ export class PipelineThread {
   }
 
   #init(): WorkerInit {
-    const { actions, deadLetters, state, logOptions } = this.#options
+    const { actions, deadLetters, pipelines = [], logOptions } = this.#options
+    const state = { ...this.#options.state, pipelines }
     const { positions, handover } = this
     this.#takeOver()
     const kept = { positions: positions.all(), handover }
@@ -151,6 +154,11 @@ export class PipelineThread {
     const madeWay = worker.reported('made-way').then(() => true)
     worker.order({ type: 'make-way', keep })
     return Promise.race([madeWay, worker.ended.then(isFalse, isFalse)])
+  }
+
+  /** Tells of a reload that leaves this pipeline as it is; a restart of it goes by that. */
+  setPipelines(pipelines: readonly string[]): void {
+    this.#options = { ...this.#options, pipelines }
   }
 
   /** Takes up another pipeline, after `makeWay`. Comes back when it is open, with why it failed if it did. */

@@ -55,6 +55,7 @@ export class Supervisor {
 
   /** Starts every worker and waits until each has bound its sockets. Rejects with the first failure. */
   async open(pipelines: readonly PipelineConfig[]): Promise<void> {
+    this.#options = { ...this.#options, pipelines: pipelines.map(({ name }) => name) }
     for (const config of pipelines) this.#threads.set(config.name, new PipelineThread(config, this.#options))
     await Promise.all([...this.#threads.values()].map((thread) => thread.open()))
   }
@@ -137,7 +138,8 @@ export class Supervisor {
     options: Partial<ThreadOptions>,
   ): Promise<Changes> {
     const before = this.#options
-    this.#options = { ...before, ...options }
+    const names = pipelines.map(({ name }) => name)
+    this.#options = { ...before, ...options, pipelines: names }
     const sameWorker = isSame(before, this.#options, ['actions', 'state'])
     const everything = !sameWorker || !isSame(before, this.#options, ['deadLetters'])
     const wanted = new Map(pipelines.map((config) => [config.name, config]))
@@ -150,8 +152,10 @@ export class Supervisor {
       if (next === undefined) removed.push(name)
       const stays = next !== undefined && !everything && fingerprint(thread.config) === fingerprint(next)
       if (stays && thread.failure !== undefined) restarted.push(name)
-      if (stays && thread.failure === undefined) running.add(name)
-      else leaving.push(this.#end(thread, sameWorker ? next : undefined, timeout))
+      if (stays && thread.failure === undefined) {
+        thread.setPipelines(names)
+        running.add(name)
+      } else leaving.push(this.#end(thread, sameWorker ? next : undefined, timeout))
     }
     // One may want the port of another.
     const left = new Map((await Promise.all(leaving)).map((leaving) => [leaving.thread.config.name, leaving]))

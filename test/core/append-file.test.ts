@@ -381,7 +381,7 @@ describe('many files', () => {
     describe('that another pipeline writes to as well', () => {
       const elsewhere = (marks: Map<string, Json>): OtherMarks => ({
         here: () => [],
-        elsewhere: () => new Map([...marks].map(([key, mark]) => [key, [mark]])),
+        elsewhere: () => new Map([...marks].map(([key, mark]) => [key, [{ mark, state: '/other.sqlite' }]])),
       })
 
       test('are not cut while it has a mark', () => {

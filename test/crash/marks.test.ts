@@ -123,6 +123,31 @@ describe('two outputs with one file', { timeout: 60_000 }, () => {
   })
 })
 
+describe('a state file that no other pipeline has', { timeout: 60_000 }, () => {
+  test('such as a backup, or that of a pipeline that has another name now, keeps nothing from being cut', async () => {
+    const site = await Site.make()
+    const named = (name: string) => yaml(pipeline(name, input('a'), output('one')))
+    site.feed('a', [0])
+    const before = await site.start(named('before'), 'before_acknowledge:1')
+    expect(await before.exit(), before.stderr).toBe('SIGKILL')
+    expect(site.marks('before')).toBe(1)
+    const state = (name: string) => join(site.folder, `state/${name}.sqlite`)
+    const original = sqlite(state('before'), { readonly: true })
+    await original.backup(state('backup'))
+    original.close()
+    const first = await site.start(named('main'))
+    await until(() => site.archived().length === 2)
+    await end(first)
+    site.feed('a', numbers(1, 10))
+    const killed = await site.start(named('main'), 'before_commit:1')
+    expect(await killed.exit(), killed.stderr).toBe('SIGKILL')
+    const again = await site.start(named('main'))
+    await until(() => site.archived().length >= 12 && site.marks() === 0)
+    await end(again)
+    expect(site.archived()).toEqual([0, ...numbers(0, 11)])
+  })
+})
+
 describe('marks that a kill has left', { timeout: 60_000 }, () => {
   test('of an output that the configuration no longer has, and has again later, do not cut what came meanwhile', async () => {
     const site = await Site.make()
@@ -151,6 +176,22 @@ describe('marks that a kill has left', { timeout: 60_000 }, () => {
     await until(() => site.archived().includes(10))
     await end(two)
     expect(site.archived()).toEqual(numbers(0, 11))
+  })
+
+  test('go soon after the next start, without any events, so that they do not cut what comes then', async () => {
+    const site = await Site.make()
+    site.feed('a', [0])
+    const killed = await site.start(labelled('one'), 'before_acknowledge:1')
+    expect(await killed.exit(), killed.stderr).toBe('SIGKILL')
+    expect(site.marks()).toBe(1)
+    const daemon = await site.start(labelled('one'))
+    await until(() => site.marks() === 0)
+    appendFileSync(join(site.folder, 'all.jsonl'), '{"log":"1"}\n')
+    await kill(daemon)
+    const again = await site.start(labelled('one'))
+    await again.logged(/runs main/)
+    await end(again)
+    expect(site.archived()).toEqual([0, 1])
   })
 
   test('of a file that is not written to any more go soon, without further events', async () => {

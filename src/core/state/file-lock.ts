@@ -1,5 +1,5 @@
 // Keeps a state file to one process, while others may read it: a lock on a small SQLite file that stands beside it.
-import { closeSync, fchownSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fchownSync, ftruncateSync, openSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
@@ -78,6 +78,24 @@ export async function lockFile(path: string, options: LockOptions, first: () => 
     database.close()
     throw error
   }
+}
+
+/** Whether anybody has taken the lock on `path`. Throws STATE_UNAVAILABLE when its lock file cannot be used. */
+export function isLocked(path: string, sqlite: typeof Database): boolean {
+  const file = `${path}-lock`
+  if (!existsSync(file)) return false
+  return ofLockFile(file, () => {
+    const database = new sqlite(file, { fileMustExist: true, timeout: 0 })
+    try {
+      return !takeAlone(database)
+    } catch (error) {
+      // Who comes to have the lock makes it anew.
+      if (isDamage(error)) return false
+      throw error
+    } finally {
+      database.close()
+    }
+  })
 }
 
 interface Holder {

@@ -1,7 +1,7 @@
 // The durable state of a pipeline: which of it goes to which state file, and when.
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import type { Json, Marks, Position } from '../action.ts'
+import type { Json, Marks, MarksElsewhere, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { ActionConfig, Fsync, PipelineConfig } from '../config/types.ts'
 import type { Logger } from '../log.ts'
@@ -27,6 +27,8 @@ export interface StateOptions {
   /** `state_dir`. */
   folder: string | undefined
   fsync: Fsync
+  /** The names of all pipelines of the configuration. */
+  pipelines?: readonly string[]
   /** The same for all threads of this process, and for no other process. */
   instance: string
   /** Who the process will be once it gives up root. */
@@ -46,7 +48,7 @@ const durabilities: Record<Fsync, { whole: Durability; own: Durability }> = {
  */
 export async function openState(
   config: PipelineConfig,
-  { folder, fsync, instance, owner: futureOwner }: StateOptions,
+  { folder, fsync, pipelines = [], instance, owner: futureOwner }: StateOptions,
   log: Logger,
   clock: Clock,
 ): Promise<FileState | undefined> {
@@ -60,8 +62,9 @@ export async function openState(
   const owner = process.getuid?.() === 0 ? futureOwner : undefined
   const files = new Map<string, StateFile>()
   const configuration = fingerprint(config)
+  const others = new Map(pipelines.flatMap((other) => (other === name ? [] : [[stateFileName(other), other]])))
   const open = async (path: string, durability: Durability) => {
-    const options = { pipeline: name, configuration, durability, instance, owner, log, clock }
+    const options = { pipeline: name, others, configuration, durability, instance, owner, log, clock }
     const real = nameOf(path, owner)
     const file = files.get(real) ?? (await StateFile.open(real, options))
     files.set(real, file)
@@ -139,7 +142,7 @@ export class FileState implements PipelineState {
     return this.#whole?.marked() ?? []
   }
 
-  marksElsewhere(): ReadonlyMap<string, readonly Json[]> | undefined {
+  marksElsewhere(): MarksElsewhere | undefined {
     return this.#whole?.marksElsewhere()
   }
 

@@ -1,5 +1,5 @@
 // What the engine wants from the durable state of a pipeline, wherever it is kept.
-import type { Json, Marks, Position } from '../action.ts'
+import type { Json, Marks, MarksElsewhere, Position } from '../action.ts'
 import type { TimelineState } from '../timeline.ts'
 import type { MemoryChanges } from './memory.ts'
 
@@ -50,7 +50,7 @@ export interface PipelineState {
   /** The outputs that have marks, those of an earlier configuration too. */
   marked(): readonly string[]
   /** What outputs of other pipelines have marked. As OtherMarks says. */
-  marksElsewhere(): ReadonlyMap<string, readonly Json[]> | undefined
+  marksElsewhere(): MarksElsewhere | undefined
   /** Saves marks at once, in a transaction of their own. */
   intend(action: string, marks: Position): void
   /** What is left in the buffer of an output, oldest first. */

@@ -1,7 +1,7 @@
 // One SQLite file that keeps what a pipeline, or one of its actions, remembers: a transaction a commit.
 import { dirname } from 'node:path'
 import type Database from 'better-sqlite3'
-import type { Json, Position } from '../action.ts'
+import type { Json, MarksElsewhere, Position } from '../action.ts'
 import type { Clock } from '../clock.ts'
 import type { ActionConfig } from '../config/types.ts'
 import { FeedooError } from '../errors.ts'
@@ -37,6 +37,8 @@ export type Durability = 'disk' | 'system' | 'unsafe'
 export interface StateFileOptions {
   pipeline: string
   durability: Durability
+  /** Files of the same folder that other pipelines of the configuration have: their names, with those of the pipelines. */
+  others?: ReadonlyMap<string, string>
   /** The fingerprint of its configuration, saved with each commit. */
   configuration?: string
   /** The same for all threads of a process, and for no other process. */
@@ -158,14 +160,10 @@ export class StateFile {
     return this.#sql.marked.all(this.#options.pipeline)
   }
 
-  /** What is marked in other files of the folder, and for other pipelines in this one. Throws STATE_UNAVAILABLE. */
-  marksElsewhere(): Map<string, Json[]> | undefined {
-    const here = this.#sql.marksOfOthers.all(this.#options.pipeline)
-    const found = marksElsewhere(this.#sqlite, this.path)
-    if (here.length === 0) return found
-    const marks = found ?? new Map<string, Json[]>()
-    for (const { key, json } of here) marks.set(key, [...(marks.get(key) ?? []), JSON.parse(json) as Json])
-    return marks
+  /** What other pipelines have marked. Throws STATE_UNAVAILABLE. */
+  marksElsewhere(): MarksElsewhere | undefined {
+    const { pipeline, others = new Map() } = this.#options
+    return marksElsewhere(this.#sqlite, { path: this.path, pipeline }, others)
   }
 
   /** What is left in the buffer of an output, oldest first. */

@@ -15,7 +15,6 @@ export interface Statements {
   segments: Statement<[action: string], Buffer>
   marks: Statement<[action: string], { key: string; json: string }>
   marked: Statement<[], string>
-  marksOfOthers: Statement<[], { key: string; json: string }>
   batches: Statement<[action: string], SavedBatch>
   waiting: Statement<[], { action: string; events: number; place: string }>
   lastBatch: Statement<[action: string], number>
@@ -56,7 +55,6 @@ export function prepareStatements(database: Database.Database): Statements {
       .pluck(),
     marks: database.prepare('SELECT key, json FROM marks WHERE pipeline = ? AND action = ?'),
     marked: database.prepare<[string], string>('SELECT DISTINCT action FROM marks WHERE pipeline = ?').pluck(),
-    marksOfOthers: database.prepare('SELECT key, json FROM marks WHERE pipeline <> ?'),
     batches: database.prepare(
       'SELECT seq, name, events, data FROM batches WHERE pipeline = ? AND action = ? ORDER BY seq',
     ),
