@@ -25,10 +25,16 @@ export interface Lane {
   index: number
   /** Rows of it were sent that are to be removed. */
   sent: boolean
+  /** The time of its last row has more rows than keys are kept; and the last time of which this was told. */
+  isCrowded: boolean
+  crowdedAt: number | undefined
 }
 
 export function createLane(table: SeriesTable, tag: string, base: Place = unread): Lane {
-  return { name: table.name, tag, table, base, read: base, sentTo: base, page: undefined, index: 0, sent: false }
+  return {
+    ...{ name: table.name, tag, table, base },
+    ...{ read: base, sentTo: base, page: undefined, index: 0, sent: false, isCrowded: false, crowdedAt: undefined },
+  }
 }
 
 /** The time of its next row; Infinity when it has none in hand. */

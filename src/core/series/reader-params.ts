@@ -56,7 +56,10 @@ export const seriesReaderParams = {
     .describe('Seconds between two looks for new rows and tables.'),
 } as const
 
-type Params = z.output<z.ZodObject<typeof seriesReaderParams>>
+type Params = z.output<z.ZodObject<typeof seriesReaderParams>> & {
+  /** Only of databases that tell of each row that is inserted. */
+  follow?: boolean
+}
 
 /** What they say to the reader. */
 export function seriesReaderOptions(params: Params): Omit<SeriesReaderOptions, 'store' | 'context'> {
@@ -70,6 +73,7 @@ export function seriesReaderOptions(params: Params): Omit<SeriesReaderOptions, '
     from: params.from ?? (params.once ? 'start' : 'now'),
     remove: params.remove,
     once: params.once,
+    readsLate: params.follow ?? false,
     refreshInterval: params.refresh_interval,
   }
 }

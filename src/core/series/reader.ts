@@ -56,6 +56,8 @@ export interface SeriesReaderOptions {
   remove: boolean
   /** Ends at the last row there is. */
   once: boolean
+  /** The store gives late rows too: none of a time that is past is missed. */
+  readsLate?: boolean
   /** Seconds that the database may be away before reading ends with an error; for ever without it. */
   longestAway?: number | undefined
   /** Seconds that the database may take to come up before the log tells that it is away. */
@@ -207,7 +209,18 @@ class SeriesReader {
       // Reading and sending may never have to wait for anything: let others have their turn.
       await setImmediate()
     }
+    this.#tellCrowded()
     return sent
+  }
+
+  /** Tells of tables whose last time has more rows than keys are kept, once for each time. */
+  #tellCrowded(): void {
+    if (this.#options.remove || this.#options.readsLate) return
+    for (const lane of this.#tables.lanes.values()) {
+      if (!lane.isCrowded || lane.crowdedAt === lane.read.time) continue
+      lane.crowdedAt = lane.read.time
+      this.#report.crowded(lane.name)
+    }
   }
 
   /** Gets the lane's next page and lets it take part again, if there are more rows. */
@@ -229,8 +242,7 @@ class SeriesReader {
     into.index = 0
     if (rows === 0) return
     into.read = advance(into.read, page, 0, rows, Number.POSITIVE_INFINITY)
-    const isCrowded = page.key !== undefined && into.read.seen === undefined
-    if (isCrowded && !page.more && !this.#options.remove) this.#report.crowded(lane.name)
+    into.isCrowded = page.key === undefined ? into.isCrowded : into.read.seen === undefined
     this.#merge.add(into)
   }
 

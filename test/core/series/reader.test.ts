@@ -322,6 +322,37 @@ describe.each([
     await driven.stop()
   })
 
+  it.each([
+    ['with the last page', { limits: { page: 500 } }, 1],
+    ['where late rows are read all the same', { limits: { page: 500 }, readsLate: true }, undefined],
+    ['where rows are removed', { limits: { page: 500 }, remove: true }, undefined],
+  ])('are told of, once, when they become too many %s', async (_where, options, told) => {
+    const database = testDatabase(keyed)
+    database.db.exec(`${upTo(1500)} INSERT INTO a SELECT 900, value * 2 FROM series`)
+    const driven = reader(database, options)
+    await driven.settle()
+    await driven.look()
+    expect(driven.counts.get('crowded_times')).toBe(told)
+    await driven.stop()
+  })
+
+  it('are told of when they become too many with rows that stand before others', async () => {
+    const database = testDatabase(keyed)
+    database.db.exec(`${upTo(1000)} INSERT INTO a SELECT 900, value + 1000 FROM series`)
+    const driven = reader(database)
+    await driven.settle()
+    expect(driven.counts.get('crowded_times')).toBeUndefined()
+    database.db.exec('INSERT INTO a VALUES (900, 5)')
+    await driven.look()
+    await driven.look()
+    expect(driven.take()).toHaveLength(1001)
+    expect(driven.counts.get('crowded_times')).toBe(1)
+    database.db.exec('INSERT INTO a VALUES (901, 6)')
+    await driven.look()
+    expect(driven.counts.get('crowded_times')).toBe(1)
+    await driven.stop()
+  })
+
   it('do not come twice when they become too many one by one', async () => {
     const database = testDatabase(keyed)
     database.db.exec(`${upTo(999)} INSERT INTO a SELECT 900, value + 1000 FROM series`)
