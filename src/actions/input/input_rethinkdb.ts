@@ -58,12 +58,12 @@ export const inputRethinkdb = defineAction({
 made it safe. A pipeline that is started again goes on from there. A table that was dropped is forgotten: one that is made
 under its name, also while feedoo does not run, is read from its first row, by the id that RethinkDB gives each table.
 
-**Late rows.** A row whose time is before the last one read of its table is read with \`follow\` or \`remove\` only. Rows of the
-very time of the last one are all read, whatever their keys, unless more than 1000 of that time were read: then those that
-come before the last key may be missed, which the log tells and \`crowded_times\` counts. With
-\`follow\` that is so while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
+**Late rows.** A row whose time is before the last one read of its table is read with \`follow\` or \`remove\` only. With
+\`follow\` it is while feedoo runs and is connected; the feed of a table begins again, from the position, when the server
 was away. A table that changes faster than its feed is taken makes RethinkDB skip changes, 100 000 or more at once: late rows
-among them may be missed, which the log tells and \`skipped_changes\` counts. \`offset\` makes reading stay so far behind the present
+among them may be missed, which the log tells and \`skipped_changes\` counts. Rows of the very time of the last one are all
+read, whatever their keys, unless more than 1000 of that time were read: then those that come before the last key may be
+missed, which the log tells and \`crowded_times\` counts. \`offset\` makes reading stay so far behind the present
 that rows still arrive in time.
 
 **remove.** Rows are deleted when they are safe in their outputs, if they hold what was read, and then a table that is empty is
@@ -73,7 +73,8 @@ to tables named by the time, and do not remove from tables that others change al
 
 **Time.** The index is read, so a table needs one; while it is being built, the input waits. A table whose index is dropped is
 reported, and read on when it is back; the others are read meanwhile. A table holds numbers, or dates; where both occur, those
-of the kind that more rows have are read, and the other rows reported, as are rows without a time.
+of the kind that more rows have are read, and the other rows reported, as are rows without a time. That is looked at again each
+minute or less often: when more rows have the other kind by then, reading goes on with these, from the time where it is.
 
 **Away.** While the server is away the input waits: one line in the log when it goes, one when it is back. With \`once\` it
 waits \`wait_connection\` seconds, at the start and later: then the job ends with exit code 1. It ends so at once when the

@@ -13,6 +13,8 @@ const arrayLimit = 1_000_000
 const deleteSize = 500
 /** Changes of a table that may wait on the server until a feed takes them; when there are more, it skips them all. */
 const feedQueue = 100_000
+/** Rows of a kind of time that are counted to tell which of two kinds more rows have: where both have more, it is all one. */
+const mostCounted = 1_000_000
 /** Unix seconds between which RethinkDB's dates lie: the years 1400 and 9999. */
 const firstDate = -17_987_443_200
 const lastDate = 253_402_300_799
@@ -21,8 +23,7 @@ const lastDate = 253_402_300_799
 export type Row = readonly [time: number, key: string, text: string]
 
 /** How the time is kept: a table is read as of the one kind. */
-const timeKinds = ['number', 'date'] as const
-type TimeKind = (typeof timeKinds)[number]
+type TimeKind = 'number' | 'date'
 
 /** What ReQL calls them. */
 const typeNames = { number: 'NUMBER', date: 'PTYPE<TIME>' } as const
@@ -102,19 +103,20 @@ export class Rows {
     return this.#options.pool.run((r) => this.#between(r, range, 'closed', kind).count())
   }
 
-  /** Rows without a time of the kind that is read: as many as there are for certain, also when others come and go. */
+  /**
+   * Rows without a time of the kind that is read: as many as there are for certain, also while others come and go. When
+   * more rows have a time of the other kind, that is read from now on.
+   */
   async timeless(): Promise<number> {
-    const first = await this.#timeless()
-    return first === 0 ? 0 : Math.min(first, await this.#timeless())
-  }
-
-  async #timeless(): Promise<number> {
-    const before = await this.count(everything)
-    const all = await this.#options.pool.run((r) => this.all(r).count())
-    if (all <= before) return 0
-    // The rows with a time are counted before and after: neither those that went nor those that came are then taken for rows without one.
-    const after = await this.count(everything)
-    return Math.max(0, all - Math.max(before, after))
+    let found = await this.#leastTimeless()
+    if (found === 0) return 0
+    const kind = await this.#commonestKind(this.#kind ?? 'number')
+    if (kind !== this.#kind) {
+      this.#kind = kind
+      found = await this.#leastTimeless()
+    }
+    // Only what is found a second time: some rows may have come, and others gone, between two counts.
+    return Math.min(found, await this.#leastTimeless())
   }
 
   /** Unix seconds of the last row. */
@@ -173,18 +175,34 @@ export class Rows {
 
   /** That of most rows; undefined while the table holds none with a time. */
   async #findKind(): Promise<TimeKind | undefined> {
-    if (this.#kind !== undefined) return this.#kind
-    const { pool } = this.#options
-    const found: TimeKind[] = []
-    for (const kind of timeKinds) {
-      if ((await pool.run((r) => this.#between(r, everything, 'closed', kind).limit(1).count())) > 0) found.push(kind)
-    }
-    if (found.length > 1) {
-      const count = (kind: TimeKind) => pool.run((r) => this.#between(r, everything, 'closed', kind).count())
-      if ((await count('date')) > (await count('number'))) found.reverse()
-    }
-    this.#kind = found[0]
+    this.#kind ??= await this.#commonestKind('number')
     return this.#kind
+  }
+
+  /** The kind of time that most rows have: `first` when as many have the other one. */
+  async #commonestKind(first: TimeKind): Promise<TimeKind | undefined> {
+    const second = first === 'number' ? 'date' : 'number'
+    // Only as many as it takes to see which are fewer: most tables have none of the other kind.
+    for (let limit = 1; limit <= mostCounted; limit *= 100) {
+      const firsts = await this.#countSome(first, limit)
+      const seconds = await this.#countSome(second, limit)
+      if (firsts === limit && seconds === limit) continue
+      if (seconds > firsts) return second
+      return firsts > 0 ? first : undefined
+    }
+    return first
+  }
+
+  #countSome(kind: TimeKind, limit: number): Promise<number> {
+    return this.#options.pool.run((r) => this.#between(r, everything, 'closed', kind).limit(limit).count())
+  }
+
+  /** Rows with a time are counted before and after all: those that go or come meanwhile are not taken for rows without one. */
+  async #leastTimeless(): Promise<number> {
+    const before = await this.count(everything)
+    const all = await this.#options.pool.run((r) => this.all(r).count())
+    if (all <= before) return 0
+    return Math.max(0, all - Math.max(before, await this.count(everything)))
   }
 
   /** Rows of a time behind a key. */

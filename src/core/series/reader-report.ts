@@ -124,7 +124,7 @@ export class ReaderReport {
     const newTimeless = timeless - (before?.timeless ?? 0)
     if (newTimeless > 0) {
       context.count('rows_without_time', newTimeless)
-      const message = `the table ${name} has rows whose time is not a number; they are not read`
+      const message = `the table ${name} has rows without a time of the kind that is read; they are not read`
       context.log.warn({ table: name, rows: timeless }, message)
     }
     const range = { from: at + clockSkew, until: Number.POSITIVE_INFINITY }

@@ -71,6 +71,21 @@ describe.each(servers.map((server) => ({ ...server })))('the store with $title',
     expect(n).toBeGreaterThan(1)
   })
 
+  test('reads the kind of time that more rows have by now, once the others are counted', async () => {
+    const { table, connection, rows } = await open([{ id: 0, ts: 100 }])
+    const idsOf = async () => {
+      const { records } = await table.page({ from: 0, until: 1000 }, 10, 1e6)
+      return records.map(({ id }) => id)
+    }
+    expect(await idsOf()).toEqual([0])
+    await rows.insert({ id: 1, ts: r.epochTime(101) }).run(connection)
+    expect(await table.timeless()).toBe(1)
+    expect(await idsOf()).toEqual([0])
+    await rows.insert({ id: 2, ts: r.epochTime(102) }).run(connection)
+    expect(await table.timeless()).toBe(1)
+    expect(await idsOf()).toEqual([1, 2])
+  })
+
   // reqlite does not get over a row without the field in a range of the index.
   real('counts the rows without a time while rows are removed', async () => {
     const { table, pool, connection, rows } = await open([
