@@ -233,6 +233,40 @@ test('what a changed rule remembers outlives two reloads without any state', asy
   expect(await linesIn(join(folder, 'alerts'))).toHaveLength(1)
 })
 
+test.each([
+  ['a state file', 'state_dir: "{dir}/state"\n'],
+  ['memory', ''],
+])(
+  'an input whose place changes goes on where it was, whatever was removed before, and one that cannot is told of: in %s',
+  async (_, top) => {
+    const folder = await scratchFolder()
+    const input = (pattern: string) =>
+      `    - { name: input_file, tag: t, path_pattern: "{dir}/${pattern}", from: start }\n`
+    const yaml = (...patterns: string[]) =>
+      `${top}pipelines:\n  p:\n${patterns.map(input).join('')}    - { name: output_archive, path_template: "{dir}/out/all" }\n`
+    for (const name of ['a', 'b', 'c']) await writeFile(join(folder, `${name}.log`), `${name}\n`)
+    const daemon = await Daemon.start(yaml('a.log', 'b.log'), folder)
+    const written = async (count: number) =>
+      vi.waitFor(async () => expect(await linesIn(join(folder, 'out'))).toHaveLength(count), { timeout: 10_000 })
+    const afresh = () => daemon.logs().filter(({ msg }) => /begins afresh/.test(String(msg)))
+    await written(2)
+    for (const patterns of [['a.log'], ['[a].log'], ['a.lo*']]) {
+      await writeFile(join(folder, 'feedoo.yaml'), yaml(...patterns).replaceAll('{dir}', folder))
+      const command = new Daemon(['reload', join(folder, 'feedoo.yaml')])
+      expect(await command.exit(), command.stderr).toBe(0)
+    }
+    expect(afresh()).toEqual([])
+    await writeFile(join(folder, 'feedoo.yaml'), yaml('a.lo*', 'c.log').replaceAll('{dir}', folder))
+    const command = new Daemon(['reload', join(folder, 'feedoo.yaml')])
+    expect(await command.exit(), command.stderr).toBe(0)
+    await written(3)
+    daemon.signal('SIGTERM')
+    expect(await daemon.exit()).toBe(0)
+    await written(3)
+    expect(afresh()).toMatchObject([{ level: 'warn', saved: [join(folder, 'b.log')] }])
+  },
+)
+
 test('reloads under load lose nothing, double nothing and leave nothing behind', async () => {
   const figures = await reloadUnderLoad(15)
   expect(figures).toMatchObject({ missing: 0, doubled: 0, lostElsewhere: 0, invalid: 1 })
