@@ -108,7 +108,7 @@ export function countTag(counts: Map<string, number>, tag: string, limit: number
 }
 
 /** Counters of what an input was to read and could not: a finite job that has any is not done. */
-const unreadCounters = ['unread_tables', 'rows_without_time']
+const unreadCounters = ['unread_tables', 'rows_without_time', 'rows_missed']
 
 /** What an action was to read and could not: tables and rows. */
 export function unread({ counters }: ActionStats): number {

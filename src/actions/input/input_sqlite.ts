@@ -49,7 +49,8 @@ without one is named in the log, with the statement that makes it.
 
 **The future.** Rows whose time is more than a minute ahead are logged, and counted as \`rows_ahead\`: their times may be
 milliseconds. Without \`once\` a row is read when its time has come. With \`once\`, and no \`offset\`, it is read, and does
-not keep the next run of the job from reading what has come before it, unless a table has more than 1000 such rows.
+not keep the next run of the job from reading what has come before it. If a table has more than 1000 such rows, not each of
+them is known again: new rows whose times stand among theirs are not read, but logged, and counted as \`rows_missed\`.
 
 **Others at work.** Other processes may write meanwhile, in any journal mode. While the file is locked, missing or being
 replaced, the input waits: one line in the log when it goes, one when it is back. Views and virtual tables are not read.`,

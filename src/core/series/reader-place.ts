@@ -14,6 +14,17 @@ export interface Place {
   readonly seen: readonly Json[] | undefined
   /** Rows behind `after` that were read before their time had come: the times by what `rowId` gives. */
   readonly ahead: ReadonlyMap<string, number>
+  /** The same where they are too many for that, in order of time. */
+  readonly stretches: readonly Stretch[]
+}
+
+/** Rows of the future of which all were read from a time on, in Unix seconds, up to a row. */
+export interface Stretch {
+  readonly from: number
+  /** The last row, its time, and how many they are. */
+  readonly to: Cursor
+  readonly time: number
+  readonly rows: number
 }
 
 export const unread: Place = {
@@ -22,26 +33,20 @@ export const unread: Place = {
   identity: undefined,
   seen: undefined,
   ahead: new Map(),
+  stretches: [],
 }
 
 /**
  * The place when the rows of a page from `start` up to `end` were read too. Those beyond `present` (Unix seconds) do not
- * move it, lest rows that come in the meantime are taken for read; unless they are more than can be kept: then this is
- * how the times of the table are.
+ * move it, lest rows that come in the meantime are taken for read.
  */
 export function advance(place: Place, page: SeriesPage, start: number, end: number, present: number): Place {
   const { times } = page
   let behind = end
   if (place.time <= present) while (behind > start && timeAt(times, behind - 1) > present) behind--
-  let ahead = place.ahead
-  if (behind < end) {
-    const more = new Map(ahead)
-    for (let i = behind; i < end; i++) more.set(rowId(page, i), timeAt(times, i))
-    if (more.size > maxKept) behind = end
-    else ahead = more
-  }
+  const { ahead, stretches } = behind < end ? keepAhead(place, page, behind, end, present) : place
   const identity = page.identity ?? place.identity
-  if (behind === start) return { ...place, identity, ahead }
+  if (behind === start) return { ...place, identity, ahead, stretches }
   // A page of late rows stands where the one before ended.
   const time = Math.max(place.time, timeAt(times, behind - 1))
   return {
@@ -50,7 +55,59 @@ export function advance(place: Place, page: SeriesPage, start: number, end: numb
     identity,
     seen: page.key === undefined ? place.seen : seenOf(place, page, start, behind),
     ahead: ahead.size === 0 ? ahead : new Map([...ahead].filter(([, of]) => of >= time)),
+    stretches: stretches.filter((stretch) => stretch.time > time),
   }
+}
+
+/** What was read ahead, with the rows of a page from `start` up to `end`, in order of time. */
+function keepAhead(
+  place: Place,
+  page: SeriesPage,
+  start: number,
+  end: number,
+  present: number,
+): Pick<Place, 'ahead' | 'stretches'> {
+  const ahead = new Map(place.ahead)
+  const stretches = [...place.stretches]
+  for (let i = start; i < end; i++) {
+    const time = timeAt(page.times, i)
+    const at = stretches.findLastIndex(({ from }) => from <= time)
+    const last = stretches[at]
+    if (last !== undefined && isNear(last.time, time, present)) {
+      stretches[at] = { ...last, to: page.cursor(i), time, rows: last.rows + 1 }
+      if (ahead.size > 0) ahead.delete(rowId(page, i))
+      continue
+    }
+    ahead.set(rowId(page, i), time)
+    if (ahead.size <= maxKept) continue
+    // All of them up to this one were read by now: those near to it become a stretch.
+    let from = time
+    const near = [...ahead].filter(([, of]) => of <= time).sort(([, a], [, b]) => b - a)
+    const far = near.findIndex(([, of]) => {
+      if (!isNear(of, from, present)) return true
+      from = of
+      return false
+    })
+    if (far >= 0) near.length = far
+    for (const [known] of near) ahead.delete(known)
+    stretches.splice(at + 1, 0, { from, to: page.cursor(i), time, rows: near.length })
+  }
+  return { ahead, stretches }
+}
+
+/** Whether a time is at most twice as far ahead as the one before: lest a stretch go on to times in milliseconds. */
+function isNear(before: number, time: number, present: number): boolean {
+  return time - present <= 2 * (before - present)
+}
+
+/** The last time before a stretch, in Unix seconds: a millisecond earlier, since dates know no shorter time. */
+export function timeBefore({ from }: Stretch): number {
+  return Math.min(from - 0.001, from - Math.abs(from) * Number.EPSILON)
+}
+
+/** The place behind its first stretch. */
+export function behindStretch(place: Place, { to, time }: Stretch): Place {
+  return { ...place, after: to, time, seen: undefined, stretches: place.stretches.slice(1) }
 }
 
 function seenOf(place: Place, page: SeriesPage, start: number, end: number): readonly Json[] | undefined {
@@ -78,26 +135,36 @@ export function behind({ after, seen, identity }: Place): Pick<Range, 'after' | 
   return { after, seen, identity }
 }
 
-export function encodePlace({ after, time, identity, seen, ahead }: Place): Json {
+export function encodePlace({ after, time, identity, seen, ahead, stretches }: Place): Json {
   return {
     ...(after === undefined ? {} : { after, time }),
     ...(identity === undefined ? {} : { identity }),
     ...(seen === undefined ? {} : { seen: [...seen] }),
     ...(ahead.size === 0 ? {} : { ahead: [...ahead].map(([id, time]) => [id, time]) }),
+    ...(stretches.length === 0
+      ? {}
+      : { stretches: stretches.map(({ from, to, time, rows }) => [from, to, time, rows]) }),
   }
 }
 
 /** Undefined for what `encodePlace` does not give. */
 export function decodePlace(json: Json): Place | undefined {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
-  const { after, time, identity, seen, ahead } = json
+  const { after, time, identity, seen, ahead, stretches } = json
   return {
     after,
     time: typeof time === 'number' ? time : Number.NEGATIVE_INFINITY,
     identity,
     seen: Array.isArray(seen) ? seen : undefined,
     ahead: new Map(Array.isArray(ahead) ? ahead.flatMap(readAhead) : []),
+    stretches: Array.isArray(stretches) ? stretches.flatMap(readStretch) : [],
   }
+}
+
+function readStretch(json: Json): Stretch[] {
+  const [from, to, time, rows] = Array.isArray(json) ? json : []
+  if (typeof from !== 'number' || to === undefined || typeof time !== 'number' || typeof rows !== 'number') return []
+  return [{ from, to, time, rows }]
 }
 
 function readAhead(json: Json): [string, number][] {

@@ -79,6 +79,13 @@ export class ReaderReport {
     })
   }
 
+  /** Rows that came among those of the future that were read, of which not each one is known. */
+  missed(table: string, rows: number): void {
+    this.#options.context.count('rows_missed', rows)
+    const message = `the table ${table} has new rows among so many of the future that were read; they are not read`
+    this.#options.context.log.warn({ table, rows }, message)
+  }
+
   /** The last time of a table has more rows than keys are kept. */
   crowded(table: string): void {
     this.#options.context.count('crowded_times', 1)

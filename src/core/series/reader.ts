@@ -1,11 +1,11 @@
 // Reads the tables of a database as one stream in order of time, follows them as they grow, and may remove what is safe.
 import { setImmediate } from 'node:timers/promises'
-import type { ActionContext, InputRun } from '../action.ts'
+import type { ActionContext, InputRun, Position } from '../action.ts'
 import { type Event, setOwn } from '../event.ts'
 import { createWindow, type Window } from '../in-flight.ts'
 import { createInsist, type Insist, Stopped } from './reader-away.ts'
 import { type Lane, Merge, type Part } from './reader-lane.ts'
-import { advance, behind, rowId } from './reader-place.ts'
+import { advance, behind, behindStretch, rowId, type Stretch, timeBefore } from './reader-place.ts'
 import { type ReaderPosition, readPosition, startKey } from './reader-position.ts'
 import { Removals } from './reader-removals.ts'
 import { ReaderReport } from './reader-report.ts'
@@ -227,8 +227,7 @@ class SeriesReader {
   async #fill(lane: Lane): Promise<void> {
     const lanes = this.#tables.lanes.size
     const limit = Math.min(this.#limits.page, Math.max(minPage, Math.floor(pageRows / lanes)))
-    const range = { ...behind(lane.read), from: this.#floor, until: this.#until }
-    const page = await this.#insist(() => lane.table.page(range, limit, Math.floor(pageBytes / lanes)))
+    const page = await this.#nextPage(lane, limit, Math.floor(pageBytes / lanes))
     if (page.problem !== undefined) {
       lane.page = undefined
       this.#tables.refuse(lane.name, page.problem)
@@ -246,6 +245,36 @@ class SeriesReader {
     this.#merge.add(into)
   }
 
+  /** The next rows of a lane; those of the future that were read before, too many to be known one by one, are skipped. */
+  async #nextPage(lane: Lane, limit: number, bytes: number): Promise<SeriesPage> {
+    for (;;) {
+      const [stretch] = lane.read.stretches
+      const until = stretch === undefined ? this.#until : Math.min(this.#until, timeBefore(stretch))
+      const range = { ...behind(lane.read), from: this.#floor, until }
+      const page = await this.#insist(() => lane.table.page(range, limit, bytes))
+      if (stretch === undefined || page.problem !== undefined || stretch.from > this.#until) return page
+      if (page.times.length > 0 || page.remade) return { ...page, more: true }
+      await this.#passStretch(lane, stretch)
+    }
+  }
+
+  /** Goes on behind a stretch, and tells, once, how many rows have come into it. */
+  async #passStretch(lane: Lane, stretch: Stretch): Promise<void> {
+    const { from, to, time, rows } = stretch
+    const all = await this.#insist(() => lane.table.count({ from, until: time }))
+    const later = await this.#insist(() => lane.table.count({ after: to, from: time, until: time }))
+    lane.read = behindStretch(lane.read, stretch)
+    lane.isCrowded = false
+    const missed = all - later - rows
+    if (missed <= 0) return
+    this.#report.missed(lane.name, missed)
+    const told = { ...stretch, rows: rows + missed }
+    lane.sentTo = { ...lane.sentTo, stretches: lane.sentTo.stretches.map((it) => (it.from === from ? told : it)) }
+    const position: Position = {}
+    this.#tables.save(position, lane)
+    void this.#run.emit([], position)
+  }
+
   async #sendBatch(): Promise<readonly Event[]> {
     const { tableField } = this.#options
     const batchSize = this.#limits.batch
@@ -257,7 +286,7 @@ class SeriesReader {
       if (lane === undefined || page === undefined) break
       const start = lane.index
       const end = Math.min(this.#merge.endOfRun(lane), start + batchSize - events.length)
-      const wasRead = lane.sentTo.ahead.size > 0 ? lane.sentTo.ahead : undefined
+      const wasRead = lane.base.ahead.size > 0 ? lane.base.ahead : undefined
       for (let i = start; i < end; i++) {
         if (wasRead?.has(rowId(page, i))) continue
         const record = page.records[i] ?? {}

@@ -422,6 +422,69 @@ describe('rows of the future', () => {
     expect(numbers(driven.take())).toEqual([2000])
   })
 
+  it.each([
+    ['with a rowid', table],
+    ['without a rowid', 'CREATE TABLE a (ts, n PRIMARY KEY) WITHOUT ROWID; CREATE INDEX a_ts ON a (ts);'],
+  ])(
+    'do not keep a job that runs again from what has come, however many they are, in a table %s',
+    async (_how, schema) => {
+      const { log, lines } = recordingLog()
+      const database = testDatabase(schema)
+      const insert = database.db.prepare('INSERT INTO a VALUES (?, ?)')
+      let n = 0
+      const add = (rows: number, first: number) => {
+        for (let i = 0; i < rows; i++) insert.run(first + i, ++n)
+      }
+      const driven = reader(database, { once: true, log, limits: { batch: 100, page: 200 } })
+      await driven.settle()
+      const seen: unknown[] = []
+      const run = async () => {
+        driven.clock.advance(1000)
+        driven.start()
+        // Killed once in the middle, each time.
+        await driven.work(3)
+        driven.commit(2)
+        driven.kill()
+        driven.start()
+        await driven.settle()
+        seen.push(...numbers(driven.take()))
+        expect([driven.failed, seen.length, new Set(seen).size]).toEqual([undefined, n, n])
+        expect(JSON.stringify([...driven.positions]).length).toBeLessThan(50_000)
+      }
+      add(10, 900)
+      add(1500, 1_700_000_000_000)
+      await run()
+      add(50, 1100)
+      await run()
+      add(50, 1_700_000_100_000)
+      add(1200, 50_000)
+      add(50, 2100)
+      await run()
+      add(700, 100_000)
+      add(50, 3100)
+      await run()
+      await run()
+      expect(driven.counts.get('rows_missed')).toBeUndefined()
+      // Rows between those that are too many to be known one by one.
+      insert.run(1_700_000_000_000.5, ++n)
+      driven.start()
+      await driven.settle()
+      driven.start()
+      await driven.settle()
+      expect(driven.take()).toEqual([])
+      expect(driven.counts.get('rows_missed')).toBe(1)
+      expect(lines.filter(({ msg }) => /new rows among so many of the future/.test(String(msg)))).toHaveLength(1)
+      // The time of the first ones has come.
+      driven.clock.advance(51_000)
+      add(1, 50_600.5)
+      add(1, 52_000)
+      driven.start()
+      await driven.settle()
+      expect(numbers(driven.take())).toEqual([n])
+      expect(driven.counts.get('rows_missed')).toBe(2)
+    },
+  )
+
   it('wait for their time in a reader that follows, which says so', async () => {
     const { log, lines } = recordingLog()
     const database = testDatabase(`${table} INSERT INTO a VALUES (1059, 1)`)
