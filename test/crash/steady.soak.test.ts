@@ -14,8 +14,8 @@ const minutes = Number(process.env.FEEDOO_SOAK_MINUTES ?? 60)
 const rate = 10_000
 const frameEvents = 100
 const keys = 1_000_000
-/** Share of the time after which everything has its size: all keys have been seen. */
-const warmUp = 1 / 6
+/** Share of the time after which everything has its size: ten minutes, or half of a shorter run. */
+const warmUp = Math.min(10 / minutes, 1 / 2)
 /** Milliseconds from sending a frame to its acknowledgement, which holds a commit and the wait for it. */
 const longestWait = 250
 /** Seconds within which a key comes again: all of them are held at any time, and their windows do not grow. */
