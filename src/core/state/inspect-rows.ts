@@ -3,9 +3,10 @@ import { crc32 } from 'node:zlib'
 import type { Json } from '../action.ts'
 import { messageOf } from '../errors.ts'
 import { isDamage } from './examine.ts'
-import { actionsIn, failureOf, knownActions, pipelinesIn, type Snapshot } from './inspect.ts'
+import { actionsIn, knownActions, pipelinesIn } from './inspect.ts'
 import { decodeBatch } from './inspect-batch.ts'
 import { entriesOf, SeenKeys, type SegmentEntry } from './inspect-segments.ts'
+import { failureOf, type Snapshot } from './snapshot.ts'
 
 /** One thing that is saved. `damage` stands for a row that cannot be read. */
 export type Row = { type: RowType; [field: string]: unknown }
